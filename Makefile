@@ -1,0 +1,80 @@
+# One environment, .venv, from requirements/*.txt: every package pinned and checked by its hash. uv is used when it is on PATH.
+# `make PYTHON=python3.12 …` chooses the interpreter that a new .venv is made of.
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo test lint bench bench-peers install install-dev lock clean
+
+UV := $(shell command -v uv 2>/dev/null)
+VENV := .venv
+BIN := $(VENV)/bin
+
+SUITABLE = import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
+	$$p -c '$(SUITABLE)' >/dev/null 2>&1 && { echo $$p; break; }; done)
+
+ifdef UV
+MAKE_VENV = $(UV) venv --quiet --python "$(PYTHON)" $(VENV)
+INSTALL = VIRTUAL_ENV=$(VENV) $(UV) pip install --quiet
+else
+MAKE_VENV = "$(PYTHON)" -m venv $(VENV)
+INSTALL = $(BIN)/python -m pip --disable-pip-version-check install --quiet
+endif
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+demo: install ## start everything, send examples/requests.jsonl through it, show answers, costs and the check
+	@$(BIN)/penstock demo
+
+test: install-dev ## format, lint, types, import contracts, and all tests but the long ones
+	@$(MAKE) --no-print-directory lint
+	$(BIN)/pytest -m "not slow"
+
+lint: install-dev ## format check, lint, types, import contracts
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: install ## measure the pipeline; writes bench/results/latest.json
+	$(BIN)/python bench/pipeline.py
+
+bench-peers: install ## measure HTTP gateways beside it, each in an environment of its own
+	$(BIN)/python bench/peers.py
+
+install: $(VENV)/.installed ## .venv with what Penstock runs on
+
+install-dev: $(VENV)/.installed-dev ## .venv with what its tests need as well
+
+$(BIN)/python:
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+		echo "Penstock needs Python 3.11 or later; found: '$(PYTHON)' $$("$(PYTHON)" -V 2>&1 | tail -n 1)." >&2; \
+		echo "Install one, or name it: make PYTHON=/path/to/python3.11" >&2; exit 2; }
+	@echo "Making $(VENV) with $$("$(PYTHON)" -V)$(if $(UV), and uv)"
+	@$(MAKE_VENV) || { echo "No environment could be made; install python3-venv or uv, then run make again." >&2; exit 2; }
+
+# The stamps make an installation happen again only when what it was made from has changed.
+$(VENV)/.installed: requirements/base.txt requirements/build.txt pyproject.toml | $(BIN)/python
+	@echo "Installing into $(VENV) (the first time takes a minute or two)"
+	@$(INSTALL) --require-hashes -r requirements/base.txt -r requirements/build.txt
+	@$(INSTALL) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.installed-dev: requirements/dev.txt $(VENV)/.installed
+	@echo "Installing what the tests need into $(VENV)"
+	@$(INSTALL) --require-hashes -r requirements/dev.txt
+	@touch $@
+
+lock: ## write requirements/*.txt anew from pyproject.toml (UPGRADE=1 takes newer versions)
+	@test -n "$(UV)" || { echo "make lock needs uv on PATH" >&2; exit 2; }
+	@$(LOCK) pyproject.toml -o requirements/base.txt
+	@$(LOCK) pyproject.toml --extra dev -c requirements/base.txt -o requirements/dev.txt
+	@$(LOCK) requirements/build.in -c requirements/dev.txt -o requirements/build.txt
+
+LOCK = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-emit-index-url \
+	--no-emit-find-links --custom-compile-command "make lock" $(if $(UPGRADE),--upgrade)
+
+clean: ## remove .venv, caches and build outputs; the data of the embedded services (.penstock) stays
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis bench/results
+	find . -name __pycache__ -type d -not -path './.penstock/*' -prune -exec rm -rf {} +

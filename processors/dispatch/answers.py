@@ -1,0 +1,153 @@
+"""The one final response of a request, and the notices to an id that is sent again."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from processors.dispatch.decision import Decision
+from processors.dispatch.state import Finished, LaneState, PutRequest, request_key
+from schemas.calls import CallReported, Failure, Usage
+from schemas.ledger import CostEvent, PricingStatus
+from schemas.outcomes import CacheState, ErrorInfo, InferenceResponse, ResponseStatus
+from schemas.routing import RequestRouted
+from schemas.state import RequestPhase, RequestState
+
+RETRYABLE = frozenset({"rate_limited", "overloaded", "server_error", "unreachable", "timed_out", "interrupted", "expired"})
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """What a request has cost so far: None once a price was unknown."""
+
+    cost_nanousd: int | None = 0
+
+    def plus(self, event: CostEvent | None) -> "Spent":
+        if event is None:
+            return self
+        if self.cost_nanousd is None or event.cost_nanousd is None:
+            return Spent(None)
+        return Spent(self.cost_nanousd + event.cost_nanousd)
+
+
+def finish(
+    routed: RequestRouted,
+    decision: Decision,
+    status: ResponseStatus,
+    *,
+    attempts: int,
+    spent: Spent,
+    now: datetime,
+    answer: CallReported | None = None,
+    usage: Usage | None = None,
+    error: ErrorInfo | None = None,
+) -> None:
+    """Emit the final response and remember that the request is finished."""
+    output = answer.output if answer else None
+    cached = routed.cached if status is ResponseStatus.OK and answer is None else None
+    if cached is not None:
+        output, usage = cached.output, cached.usage
+    decision.records.append(
+        InferenceResponse(
+            request_id=routed.request_id,
+            tenant=routed.tenant,
+            final=True,
+            status=status,
+            request_model=routed.request_model,
+            attempts=attempts,
+            task_kind=routed.task_kind,
+            policy=routed.policy,
+            received_at=routed.received_at,
+            answered_at=now,
+            user=routed.user,
+            session=routed.session,
+            operation=routed.operation,
+            output=output,
+            error=error,
+            usage=usage,
+            cost_nanousd=spent.cost_nanousd,
+            pricing_status=_pricing(spent, attempts),
+            provider=answer.provider if answer else cached.provider if cached else None,
+            deployment=answer.deployment if answer else cached.deployment if cached else None,
+            response_model=output.response_model if output else None,
+            call_id=answer.call_id if answer else None,
+            cache=CacheState.HIT if cached else CacheState.MISS if routed.cache_key else CacheState.NONE,
+            cache_key=routed.cache_key,
+            cache_ttl_s=routed.cache_ttl_s,
+            metadata=routed.metadata,
+        )
+    )
+    state = RequestState(
+        phase=RequestPhase.FINISHED,
+        tenant=routed.tenant,
+        request_id=routed.request_id,
+        body_digest=routed.body_digest,
+        attempt=attempts,
+        candidate=0,
+        sent=0,
+        deadline=routed.deadline,
+        cost_nanousd=spent.cost_nanousd,
+        status=status.value,
+        finished_at=now,
+    )
+    decision.changes.append(PutRequest(request_key(routed.tenant, routed.request_id), state, None))
+
+
+def give_up(
+    routed: RequestRouted, state: RequestState, decision: Decision, failure: Failure | None, *, spent: Spent, now: datetime
+) -> None:
+    """The final response of a request that no further call may save."""
+    if failure is None:
+        error = ErrorInfo("no_candidate", "no deployment is left that could take this request", retryable=True)
+    else:
+        error = ErrorInfo(failure.kind.value, failure.message, retryable=failure.kind.value in RETRYABLE)
+    finish(routed, decision, ResponseStatus.ERROR, attempts=state.attempt, spent=spent, now=now, error=error)
+
+
+def expire(
+    routed: RequestRouted, decision: Decision, *, attempts: int, spent: Spent, last: Failure | None, now: datetime
+) -> None:
+    """The final response of a request whose deadline has come."""
+    why = f"; the last call failed: {last.message}" if last else ""
+    error = ErrorInfo("expired", f"no answer came before the deadline{why}", retryable=True)
+    finish(routed, decision, ResponseStatus.EXPIRED, attempts=attempts, spent=spent, now=now, error=error)
+
+
+def repeat(state: LaneState, key: str, routed: RequestRouted, decision: Decision, *, now: datetime) -> None:
+    """An id sent again: a conflict when its body differs; of a finished one with the same body, where its final stands."""
+    first = state.finished.get(key) or state.open[key].state
+    if first.body_digest != routed.body_digest:
+        message = "this request_id was sent before with another body; choose a new request_id for a new request"
+        decision.records.append(_notice(routed, ResponseStatus.CONFLICT, ErrorInfo("conflict", message), now=now))
+    elif isinstance(first, Finished):
+        message = (
+            f"this request was answered ({first.status}) at {first.finished_at.isoformat()}; "
+            "its final response stands in ai.responses under this key"
+        )
+        decision.records.append(_notice(routed, ResponseStatus.DUPLICATE, ErrorInfo("duplicate", message), now=now))
+
+
+def _notice(routed: RequestRouted, status: ResponseStatus, error: ErrorInfo, *, now: datetime) -> InferenceResponse:
+    return InferenceResponse(
+        request_id=routed.request_id,
+        tenant=routed.tenant,
+        final=False,
+        status=status,
+        request_model=routed.request_model,
+        attempts=0,
+        task_kind=routed.task_kind,
+        policy=routed.policy,
+        received_at=routed.received_at,
+        answered_at=now,
+        user=routed.user,
+        session=routed.session,
+        operation=routed.operation,
+        error=error,
+        pricing_status=PricingStatus.NOT_BILLED,
+        cost_nanousd=0,
+        metadata=routed.metadata,
+    )
+
+
+def _pricing(spent: Spent, attempts: int) -> PricingStatus:
+    if spent.cost_nanousd is None:
+        return PricingStatus.UNKNOWN
+    return PricingStatus.PRICED if attempts else PricingStatus.NOT_BILLED

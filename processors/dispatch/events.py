@@ -1,0 +1,45 @@
+"""What the dispatcher decides about."""
+
+from dataclasses import dataclass
+
+from schemas.calls import CallReported
+from schemas.routing import RequestRouted
+
+
+@dataclass(frozen=True, slots=True)
+class Routed:
+    """A record of ai.requests.routed; `value` are its bytes, which the changelog keeps while the request is open."""
+
+    record: RequestRouted
+    value: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Reported:
+    """A record of ai.attempts."""
+
+    record: CallReported
+
+
+@dataclass(frozen=True, slots=True)
+class RequestDue:
+    """A timer of a request: its deadline, or the end of its parking."""
+
+    request_key: str
+
+
+@dataclass(frozen=True, slots=True)
+class CallDue:
+    """A timer of a started call: with no report by now it is lost."""
+
+    call_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sweep:
+    """Time to forget finished requests that are older than the dedupe horizon, `most` of them at a time."""
+
+    most: int
+
+
+Event = Routed | Reported | RequestDue | CallDue | Sweep

@@ -1,0 +1,88 @@
+"""The ledger: one cost event a started call, whatever becomes of its request."""
+
+from datetime import datetime
+
+from processors.cost import events, totals
+from processors.cost.prices import PriceBook
+from processors.dispatch.decision import Decision, Timer
+from processors.dispatch.events import CallDue
+from processors.dispatch.state import DropCall, LaneState, PutCall, PutTotal, request_key
+from schemas.calls import Billing, CallPhase, CallReported
+from schemas.ledger import CostEvent
+from schemas.requests import Operation
+from schemas.routing import RequestRouted
+from schemas.state import CallState
+
+
+def start(state: LaneState, report: CallReported, decision: Decision) -> None:
+    """Open the ledger line of a call that is about to be made."""
+    if report.call_id in state.calls:
+        return
+    key = request_key(report.tenant, report.request_id)
+    request = state.open.get(key)
+    started_at = report.started_at or report.reported_at
+    call = CallState(
+        call_id=report.call_id,
+        tenant=report.tenant,
+        request_id=report.request_id,
+        attempt=report.attempt,
+        lane=report.lane,
+        deployment=report.deployment,
+        provider=report.provider,
+        model=report.model,
+        operation=request.routed.operation if request else Operation.UNKNOWN,
+        started_at=started_at,
+        lost_at=report.lost_at or started_at,
+        input_tokens_estimate=report.input_tokens_estimate,
+        output_tokens_bound=report.output_tokens_bound,
+        user=request.routed.user if request else None,
+    )
+    decision.changes.append(PutCall(call))
+    decision.timers.append(Timer(call.lost_at, CallDue(call.call_id)))
+
+
+def settle(
+    state: LaneState, report: CallReported, decision: Decision, *, answers: bool, prices: PriceBook, now: datetime
+) -> CostEvent | None:
+    """Close the line of a reported call. None when it is not open: it was charged before, or never started."""
+    call = state.calls.get(report.call_id)
+    if call is None:
+        return None
+    failure = report.failure
+    billing = Billing.BILLED if report.phase is CallPhase.COMPLETED or failure is None else failure.billing
+    event = events.for_call(
+        call,
+        prices,
+        usage=report.usage,
+        billing=billing,
+        response_model=report.output.response_model if report.output else None,
+        wasted=not answers and billing is not Billing.NOT_BILLED,
+        now=now,
+    )
+    _book(state, call, event, decision, now=now)
+    return event
+
+
+def lose(state: LaneState, call: CallState, decision: Decision, *, prices: PriceBook, now: datetime) -> CostEvent:
+    """Close the line of a call that nobody reported: charged by its upper bounds, never free."""
+    event = events.for_call(call, prices, usage=None, billing=Billing.UNKNOWN, wasted=True, now=now)
+    _book(state, call, event, decision, now=now)
+    return event
+
+
+def avoid(state: LaneState, routed: RequestRouted, decision: Decision, *, now: datetime) -> CostEvent:
+    """The line of a cache hit."""
+    event = events.for_cache_hit(routed, now=now)
+    _total(state, event, decision, now=now)
+    return event
+
+
+def _book(state: LaneState, call: CallState, event: CostEvent, decision: Decision, *, now: datetime) -> None:
+    decision.changes.append(DropCall(call))
+    _total(state, event, decision, now=now)
+
+
+def _total(state: LaneState, event: CostEvent, decision: Decision, *, now: datetime) -> None:
+    key = totals.total_key(event)
+    decision.changes.append(PutTotal(key, totals.add(state.totals.get(key), event, now=now)))
+    decision.records.append(event)

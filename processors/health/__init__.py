@@ -1,0 +1,1 @@
+"""What calls told about deployments, folded into what routing asks about them."""

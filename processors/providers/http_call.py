@@ -1,0 +1,83 @@
+"""One POST of JSON over aiohttp, for providers whose wire we speak ourselves."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import aiohttp
+import orjson
+
+from processors.providers.contract import Completion, Failed, OnChunk
+from processors.providers.failures import broken, given_up
+from processors.providers.sessions import Session, pieces, read
+from processors.providers.shape import parse
+from processors.providers.streaming import Decoder, Fold, fold_stream
+from schemas.calls import Failure
+
+ERRORS = (aiohttp.ClientError,)
+
+Item = TypeVar("Item")
+Refuse = Callable[[Any, int, Mapping[str, str]], Failure]
+
+
+def interpret(error: Exception, provider: str) -> Failure:
+    """Name the trouble of aiohttp. What has no name is REJECTED: nothing unknown is retried."""
+    return (
+        broken(provider, error)
+        if isinstance(error, aiohttp.ClientConnectionError | aiohttp.ClientPayloadError)
+        else _other(error, provider)
+    )
+
+
+def _other(error: Exception, provider: str) -> Failure:
+    unsent = (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError, aiohttp.ClientHttpProxyError)
+    return broken(provider, error) if isinstance(error, unsent) else given_up(provider, error)
+
+
+@dataclass(frozen=True, slots=True)
+class HttpCall:
+    """Posts to one provider. `refuse` names an error reply from its body (None when that is no JSON), status and headers."""
+
+    provider: str
+    session: Session
+    headers: Mapping[str, str]
+    refuse: Refuse
+
+    async def ask(self, url: str, body: Mapping[str, Any], headers: Mapping[str, str]) -> dict[str, Any] | Failed:
+        """The reply's object. Raises what aiohttp raises, and ProviderContractError when the reply is none."""
+        async with self.session.post(url, body=orjson.dumps(body), headers={**self.headers, **headers}) as response:
+            reply = await read(response)
+            return parse(reply) if response.status == 200 else self._refused(response, reply)
+
+    async def stream(
+        self,
+        url: str,
+        body: Mapping[str, Any],
+        headers: Mapping[str, str],
+        decoder: Decoder[Item],
+        fold: Fold[Item],
+        *,
+        on_chunk: OnChunk,
+        started: float,
+    ) -> Completion | Failed:
+        """The answer that the reply's stream folds into. Raises what aiohttp raises before the stream begins."""
+        async with self.session.post(url, body=orjson.dumps(body), headers={**self.headers, **headers}) as response:
+            if response.status != 200:
+                return self._refused(response, await read(response))
+            return await fold_stream(
+                self.provider,
+                pieces(response),
+                decoder,
+                fold,
+                on_chunk=on_chunk,
+                started=started,
+                errors=ERRORS,
+                interpret=lambda error: interpret(error, self.provider),
+            )
+
+    def _refused(self, response: aiohttp.ClientResponse, body: bytes) -> Failed:
+        try:
+            reply = orjson.loads(body)
+        except orjson.JSONDecodeError:
+            reply = None
+        return Failed(self.refuse(reply, response.status, response.headers))

@@ -1,0 +1,1 @@
+"""The nouns: what travels on topics. Imports nothing else of Penstock."""

@@ -1,0 +1,85 @@
+"""What routing chooses between: a deployment is a provider, a model and an address."""
+
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import StrEnum
+
+from schemas.requests import Operation
+
+
+class ProviderKind(StrEnum):
+    """Which adapter speaks to the provider. Every OpenAI-compatible server is `openai`."""
+
+    OPENAI = "openai"
+    ANTHROPIC = "anthropic"
+    GOOGLE = "google"
+    OLLAMA = "ollama"
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """The user's own price, in US dollars a million tokens; it wins over the built-in price list.
+
+    Cache prices left out cost what plain input costs.
+    """
+
+    input_usd_per_million: Decimal
+    output_usd_per_million: Decimal
+    cache_read_usd_per_million: Decimal | None = None
+    cache_write_usd_per_million: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Provider:
+    """Where a provider is and which environment variables tell its key and address."""
+
+    name: str
+    kind: ProviderKind
+    address: str
+    key_env: str | None = None
+    address_env: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """A model at a provider, with its limits.
+
+    `context_tokens` bounds input and output together; `max_output_tokens` is what one call may return at most;
+    `max_concurrency` bounds the calls in flight of one worker process; `timeout_s` bounds one call as a whole.
+    """
+
+    name: str
+    provider: str
+    model: str
+    operations: frozenset[Operation] = frozenset({Operation.CHAT, Operation.TEXT_COMPLETION, Operation.CLASSIFICATION})
+    context_tokens: int = 128_000
+    max_output_tokens: int = 4_096
+    max_concurrency: int = 64
+    timeout_s: float = 60.0
+    tools: bool = True
+    vision: bool = False
+    json_mode: bool = True
+    price: Price | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TenantSettings:
+    """`lanes`: how many lanes the tenant's requests spread over; 1 keeps them in one order, which hard budgets need."""
+
+    lanes: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class DeploymentCatalogue:
+    """What the operator's YAML says: providers and deployments by name, tenants' settings, and its version."""
+
+    version: str
+    providers: dict[str, Provider]
+    deployments: tuple[Deployment, ...]
+    tenants: dict[str, TenantSettings]
+
+    def deployment(self, name: str) -> Deployment | None:
+        return next((d for d in self.deployments if d.name == name), None)
+
+    def of_provider(self, provider: str) -> tuple[Deployment, ...]:
+        return tuple(d for d in self.deployments if d.provider == provider)

@@ -1,0 +1,62 @@
+"""What intake decided about a request: RequestRouted."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from schemas.calls import Output, Usage
+from schemas.outcomes import ErrorInfo
+from schemas.requests import Operation
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A deployment that can take the request."""
+
+    deployment: str
+    provider: str
+    model: str
+    timeout_ms: int
+    output_tokens_bound: int
+    cost_bound_nanousd: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CachedAnswer:
+    """An earlier answer to the same request of the same tenant."""
+
+    output: Output
+    provider: str
+    deployment: str
+    model: str
+    stored_at: datetime
+    usage: Usage | None = None
+    cost_nanousd: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RequestRouted:
+    """A request, classified and routed: its candidates best first, or its cached answer, or why it is rejected."""
+
+    request_id: str
+    tenant: str
+    lane: str
+    request: bytes
+    body_digest: bytes
+    request_model: str
+    task_kind: str
+    complexity: str
+    input_tokens_estimate: int
+    policy: str
+    received_at: datetime
+    routed_at: datetime
+    deadline: datetime
+    user: str | None = None
+    session: str | None = None
+    operation: Operation = Operation.UNKNOWN
+    stream: bool = False
+    candidates: tuple[Candidate, ...] = ()
+    cache_key: str | None = None
+    cache_ttl_s: int | None = None
+    cached: CachedAnswer | None = None
+    rejection: ErrorInfo | None = None
+    metadata: dict[str, str] = field(default_factory=dict)

@@ -1,0 +1,82 @@
+"""The dispatcher's state as its changelog holds it."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from schemas.calls import Failure
+from schemas.ledger import CostTotal
+from schemas.requests import Operation
+
+
+class RequestPhase(StrEnum):
+    UNKNOWN = "UNKNOWN"
+    ORDERED = "ORDERED"
+    PARKED = "PARKED"
+    FINISHED = "FINISHED"
+
+
+@dataclass(frozen=True, slots=True)
+class RequestState:
+    """One request. `routed` is the RequestRouted record's value while the request is open, None once finished.
+
+    `attempt` counts the orders, `sent` those that may have reached a provider; `tried` are the candidates (by index) that
+    failed since the request was last parked, `excluded` those that can never answer it.
+    """
+
+    phase: RequestPhase
+    tenant: str
+    request_id: str
+    body_digest: bytes
+    attempt: int
+    candidate: int
+    sent: int
+    deadline: datetime
+    tried: tuple[int, ...] = ()
+    excluded: tuple[int, ...] = ()
+    routed: bytes | None = None
+    not_before: datetime | None = None
+    cost_nanousd: int | None = None
+    status: str = ""
+    finished_at: datetime | None = None
+    last_failure: Failure | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CallState:
+    """One started call whose outcome is not yet known."""
+
+    call_id: str
+    tenant: str
+    request_id: str
+    attempt: int
+    lane: str
+    deployment: str
+    provider: str
+    model: str
+    operation: Operation
+    started_at: datetime
+    lost_at: datetime
+    input_tokens_estimate: int
+    output_tokens_bound: int
+    user: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CircuitState:
+    """One deployment as this lane partition's calls have found it. Open while `open_until` is set: then a call may probe."""
+
+    deployment: str
+    failures: int
+    open_until: datetime | None = None
+    interval_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class DispatchChange:
+    """One change of the dispatcher's state: exactly one field is set."""
+
+    request: RequestState | None = None
+    call: CallState | None = None
+    total: CostTotal | None = None
+    circuit: CircuitState | None = None

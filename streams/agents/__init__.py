@@ -1,0 +1,1 @@
+"""One thin shell an agent: it reads, asks `processors`, and writes."""

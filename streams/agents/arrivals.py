@@ -1,0 +1,118 @@
+"""Reads one record of ai.requests: a request that can be routed, or one that is refused, with its reason."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import structlog
+
+from processors.cache.key import Identity, identify
+from processors.classify import decide as classify
+from processors.classify.decide import Classified
+from processors.classify.validate import MAX_ID_CHARS, problems
+from processors.route.assemble import UNKNOWN_TENANT, Arrived
+from schemas.errors import RecordError
+from schemas.requests import InferenceRequest
+from schemas.serde import Codec, salvage_request_id
+from streams.agents.dead_letters import timestamp_of
+from streams.faust_host import Delivered
+from streams.runtime import Runtime
+
+log = structlog.get_logger(__name__)
+
+DEFECT = "internal_error"
+"""The reason of a refusal that is our fault, not the producer's."""
+_MAX_ANSWERABLE_CHARS = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A record that can never be routed. `request` is what could be decoded; without `request_id` nobody can be answered."""
+
+    record: Delivered
+    arrived: Arrived
+    reason: str
+    message: str
+    request: InferenceRequest | None
+    request_id: str | None
+    tenant: str
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A valid request, classified."""
+
+    record: Delivered
+    arrived: Arrived
+    classified: Classified
+    identity: Identity
+
+    def refused(self, reason: str, message: str) -> Refused:
+        """The same request, when it turns out that it cannot be routed after all."""
+        request = self.classified.request
+        return Refused(self.record, self.arrived, reason, message, request, request.request_id, request.tenant)
+
+
+class Arrivals:
+    """Reads records of ai.requests. Nothing that a record holds makes it raise."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+        self._codec: Codec[InferenceRequest] = runtime.serde.of(InferenceRequest)
+
+    def read(self, record: Delivered, *, now: datetime) -> Known | Refused:
+        request: InferenceRequest | None = None
+        try:
+            request = self._codec.decode(record.value)
+            if found := problems(request):
+                return self._refused(record, "invalid", "; ".join(found), request, now)
+            return Known(
+                record=record,
+                arrived=self._arrived(record, request.tenant, request.request_id, now),
+                classified=classify.decide(request),
+                identity=identify(request),
+            )
+        except RecordError as error:
+            return self._refused(record, error.reason, str(error), request, now)
+        except Exception as error:
+            # A defect of ours that one record meets must not stop all that follow it: it is put aside, and told loudly.
+            log.exception("intake_defect", topic=record.topic, partition=record.partition, offset=record.offset)
+            return self._refused(record, DEFECT, f"intake failed on it ({type(error).__name__})", request, now)
+
+    def _refused(self, record: Delivered, reason: str, message: str, request: InferenceRequest | None, now: datetime) -> Refused:
+        request_id = request.request_id if request is not None else _salvaged_id(record.value, reason)
+        if request_id is not None and not 0 < len(request_id) <= _MAX_ANSWERABLE_CHARS:
+            request_id = None
+        tenant = _tenant(record, request)
+        return Refused(
+            record=record,
+            arrived=self._arrived(record, tenant, request_id or "", now),
+            reason=reason,
+            message=message,
+            request=request,
+            request_id=request_id,
+            tenant=tenant,
+        )
+
+    def _arrived(self, record: Delivered, tenant: str, request_id: str, now: datetime) -> Arrived:
+        lane = self._runtime.lane_of(tenant, request_id)
+        return Arrived(record.value or b"", timestamp_of(record, now), lane)
+
+
+def _salvaged_id(value: bytes | None, reason: str) -> str | None:
+    """The id of a request that cannot be read whole. A record of another type has none, whatever its first field is."""
+    return None if reason == "wrong_type" else salvage_request_id(value)
+
+
+def _tenant(record: Delivered, request: InferenceRequest | None) -> str:
+    """Whose the record is: as it says itself, else as its key does, which is the tenant's by contract."""
+    if request is not None and _is_name(request.tenant):
+        return request.tenant
+    try:
+        key = (record.key or b"").decode()
+    except UnicodeDecodeError:
+        return UNKNOWN_TENANT
+    return key if _is_name(key) else UNKNOWN_TENANT
+
+
+def _is_name(text: str) -> bool:
+    return 0 < len(text) <= MAX_ID_CHARS and text.isprintable() and not text.isspace()

@@ -1,0 +1,171 @@
+"""Role `intake`: ai.requests -> ai.requests.routed. What is decided here is decided in `processors`."""
+
+import asyncio
+import os
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any
+
+import structlog
+
+from processors.cache import answer as kept_answer
+from processors.cache.key import reads_cache
+from processors.cost.prices import PriceBook
+from processors.health.fold import DeploymentHealth
+from processors.route import decide as route
+from processors.route.assemble import Terms, rejected, routed
+from schemas.deployments import Deployment
+from schemas.errors import RecordError
+from schemas.outcomes import ErrorInfo
+from schemas.routing import CachedAnswer, RequestRouted
+from streams import clock, faults, topics
+from streams.agents.arrivals import DEFECT, Arrivals, Known, Refused
+from streams.agents.dead_letters import dead_letter
+from streams.agents.health_view import HealthView
+from streams.catalogue import callable_deployments, load_prices
+from streams.faust_host import Delivered, batches, host
+from streams.publisher import Outgoing
+from streams.runtime import Runtime
+from streams.stores.valkey_cache import AnswerCache, open_cache
+
+log = structlog.get_logger(__name__)
+
+NAME = "intake"
+
+
+async def run(runtime: Runtime, stop: asyncio.Event, ready: Callable[[], None]) -> None:
+    """Consume ai.requests until `stop`. Raises HostFailed when the agent failed, SettingsError for a setting that cannot work."""
+    settings = runtime.settings
+    deployments = callable_deployments(runtime.catalogue, settings, os.environ)
+    prices = load_prices(settings, runtime.catalogue)
+    async with open_cache(settings, runtime.serde) as cache, HealthView(runtime).following() as health:
+        intake = Intake(runtime, cache, health.deployments, deployments, prices)
+        app = host(
+            settings.group(NAME),
+            bootstrap_servers=runtime.bootstrap_servers,
+            security=settings.kafka_security(),
+            session_timeout_ms=settings.session_timeout_ms,
+            drain_timeout_s=settings.drain_timeout_s,
+        )
+
+        @app.agent(topics.REQUESTS, name=NAME)
+        async def intake_agent(stream: Any) -> None:
+            await batches(stream, intake.handle, max_records=settings.intake_batch)
+
+        async with app.running():
+            ready()
+            await stop.wait()
+        log.info("cache_counts", **asdict(cache.counts))
+
+
+class Intake:
+    """Handles batches of requests. `health` may change between batches; all else stays."""
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        cache: AnswerCache,
+        health: Mapping[str, DeploymentHealth],
+        deployments: Sequence[Deployment],
+        prices: PriceBook,
+    ) -> None:
+        self._runtime = runtime
+        self._cache = cache
+        self._health = health
+        self._deployments = tuple(deployments)
+        self._models = {d.name: d.model for d in runtime.catalogue.deployments}
+        self._prices = prices
+        self._arrivals = Arrivals(runtime)
+        self._terms = Terms(runtime.settings.request_timeout_s, runtime.settings.cache_ttl_s)
+        self._routed = runtime.serde.of(RequestRouted)
+
+    async def handle(self, batch: Sequence[Delivered]) -> None:
+        """Returns when every record's outcome stands in the log; raises KafkaError when it cannot be written."""
+        now = clock.now()
+        read = [self._arrivals.read(record, now=now) for record in batch]
+        cached = await self._recall([item for item in read if isinstance(item, Known)], now)
+        outgoing: list[Outgoing] = []
+        refused: list[Refused] = []
+        for item in read:
+            outcome = self._route(item, cached, now) if isinstance(item, Known) else item
+            if isinstance(outcome, Refused):
+                refused.append(outcome)
+                outgoing += self._refuse(outcome, now)
+            else:
+                outgoing.append(outcome)
+        if refused:
+            _tell(refused)
+        faults.point("K1")
+        await self._runtime.publisher.send_all(outgoing)
+
+    async def _recall(self, known: Sequence[Known], now: datetime) -> dict[str, CachedAnswer]:
+        """The cached answers by cache key, of the requests that may be answered so."""
+        asking = {k.identity.cache_key: k for k in known if k.identity.cache_key and reads_cache(k.classified.request)}
+        keys = [key for key in asking if key is not None]
+        if not keys:
+            return {}
+        found: dict[str, CachedAnswer] = {}
+        for key, kept in zip(keys, await self._cache.look_up(keys), strict=True):
+            if kept is None:
+                continue
+            tenant, model = asking[key].classified.request.tenant, self._models.get(kept.deployment or "")
+            answer = kept_answer.recall(kept, tenant=tenant, cache_key=key, model=model, now=now)
+            if answer is not None:
+                found[key] = answer
+        return found
+
+    def _route(self, known: Known, cached: Mapping[str, CachedAnswer], now: datetime) -> Outgoing | Refused:
+        request, key = known.classified.request, known.identity.cache_key
+        try:
+            decision: route.Routed | route.Unroutable | CachedAnswer
+            if key is not None and key in cached and reads_cache(request):
+                decision = cached[key]
+            else:
+                decision = route.decide(known.classified, self._deployments, self._health, self._prices, now=now)
+            record = routed(known.arrived, known.classified, known.identity, decision, self._terms, now=now)
+            return self._runtime.to_lane(topics.ROUTED, record.lane, self._routed.encode(record))
+        except RecordError as error:
+            return known.refused(error.reason, str(error))
+        except Exception as error:
+            # As in Arrivals.read: one record must not stop all that follow it.
+            log.exception("intake_defect", topic=known.record.topic, offset=known.record.offset)
+            return known.refused(DEFECT, f"intake failed on it ({type(error).__name__})")
+
+    def _refuse(self, refused: Refused, now: datetime) -> Iterable[Outgoing]:
+        """The dead letter, and the error for the sender where its request_id can be read."""
+        yield dead_letter(
+            refused.record,
+            self._runtime.serde,
+            stage=NAME,
+            reason=refused.reason,
+            message=refused.message,
+            now=now,
+            request_id=refused.request_id,
+            tenant=refused.tenant,
+        )
+        if refused.request_id is None:
+            return
+        rejection = rejected(
+            refused.arrived,
+            ErrorInfo(refused.reason, refused.message),
+            self._terms,
+            request_id=refused.request_id,
+            tenant=refused.tenant,
+            request=refused.request,
+            now=now,
+        )
+        yield self._runtime.to_lane(topics.ROUTED, rejection.lane, self._routed.encode(rejection))
+
+
+def _tell(refused: Sequence[Refused]) -> None:
+    """One line a batch: a flood of bad input must not become a flood of logs."""
+    first = refused[0].record
+    log.warning(
+        "requests_refused",
+        count=len(refused),
+        reasons=dict(Counter(item.reason for item in refused)),
+        first=f"{first.topic}-{first.partition}@{first.offset}",
+        next_step=f"the raw bytes stand in {topics.DEAD_LETTERS}; the producer must correct and send them again",
+    )

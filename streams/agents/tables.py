@@ -1,0 +1,41 @@
+"""Role `tables`: what is kept of the log for readers: the answers' cache."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any
+
+import structlog
+
+from streams import topics
+from streams.agents.cache_fill import CacheFill
+from streams.faust_host import batches, host
+from streams.runtime import Runtime
+from streams.stores.valkey_cache import open_cache
+
+log = structlog.get_logger(__name__)
+
+_BATCH = 256
+
+
+async def run(runtime: Runtime, stop: asyncio.Event, ready: Callable[[], None]) -> None:
+    """Consume until `stop`. Raises HostFailed when an agent failed, SettingsError for a setting that cannot work."""
+    settings = runtime.settings
+    async with open_cache(settings, runtime.serde) as cache:
+        fill = CacheFill(cache, runtime.serde)
+        app = host(
+            settings.group("tables"),
+            bootstrap_servers=runtime.bootstrap_servers,
+            security=settings.kafka_security(),
+            session_timeout_ms=settings.session_timeout_ms,
+            drain_timeout_s=settings.drain_timeout_s,
+        )
+
+        @app.agent(topics.RESPONSES, name="cache-fill")
+        async def cache_fill_agent(stream: Any) -> None:
+            await batches(stream, fill.handle, max_records=_BATCH)
+
+        async with app.running():
+            ready()
+            await stop.wait()
+        log.info("cache_counts", **asdict(cache.counts))

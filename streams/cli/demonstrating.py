@@ -1,0 +1,136 @@
+"""The demonstration: what `penstock demo` does."""
+
+import asyncio
+import os
+import secrets
+import signal
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from schemas.errors import SettingsError
+from schemas.ledger import CostTotal
+from streams.cli import screen, verifying
+from streams.cli.exits import ExitCode
+from streams.cli.money import plural
+from streams.cli.parts import PartLines
+from streams.cli.planning import Wish, plan_of
+from streams.cli.publishing import publish
+from streams.cli.report import Report, show_answers
+from streams.cli.running import start_unless, stop_signals
+from streams.cli.spending import Spending, read_totals, show
+from streams.cli.work import Job
+from streams.embedded.stack import Stack
+from streams.settings import Settings
+from streams.verify.check import verify
+from streams.verify.verdict import Verdict
+
+PROVIDERS = ("openai", "anthropic", "google")
+ANSWER_TIMEOUT_S = 60.0
+VERIFY_WAIT_S = 20.0
+_OURS = ("PENSTOCK_", "REDIS_URL", "SCHEMA_REGISTRY_")
+
+
+async def run(requests: Path | None, data_dir: Path | None, *, as_json: bool) -> ExitCode:
+    """Run the whole demonstration. Raises SettingsError when it cannot start."""
+    source = (requests or _example()).absolute()
+    with _directory(data_dir) as directory, stop_signals(signal.SIGINT, signal.SIGTERM) as stop:
+        showing = asyncio.create_task(_demonstrate(source, directory, stop, as_json=as_json))
+        stopping = asyncio.create_task(stop.wait())
+        try:
+            await asyncio.wait({showing, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            if showing.done():
+                return showing.result()
+            screen.say("stopping")
+            showing.cancel()
+            await asyncio.gather(showing, return_exceptions=True)
+            return ExitCode.INTERRUPTED
+        finally:
+            stopping.cancel()
+
+
+async def _demonstrate(source: Path, directory: Path, stop: asyncio.Event, *, as_json: bool) -> ExitCode:
+    began_s = time.monotonic()
+    # Whatever the environment says of a Kafka, a Valkey or a registry is meant for other runs.
+    settings = Settings.model_construct(data_dir=directory, _fields_set={"data_dir"})
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(_OURS)}
+    plan = plan_of(Wish(providers=PROVIDERS, simulator=True), settings, environment)
+    lines = PartLines(as_json=False)
+    if not as_json:
+        screen.say("Starting a stack of its own, with simulated providers:")
+    stack = Stack(plan, on_event=_nothing if as_json else lines)
+    try:
+        if not await start_unless(stop, stack):
+            return ExitCode.INTERRUPTED
+        up_s = time.monotonic() - began_s
+        if not as_json:
+            screen.say(f"up after {up_s:.1f} s; publishing {source.name}")
+        job = Job(source=str(source), wait=True, timeout_s=ANSWER_TIMEOUT_S, run_id=secrets.token_hex(8))
+        report = await publish(job, stack.settings, show_progress=not as_json)
+        totals = await read_totals(stack.settings)
+        verdict = await verify(stack.settings, call_log=stack.simulator_log, wait_s=VERIFY_WAIT_S)
+    finally:
+        lines.stopping()
+        await stack.stop()
+    took_s = time.monotonic() - began_s
+    if as_json:
+        _put_json(report, totals, verdict, up_s, took_s)
+    else:
+        _put(report, totals, verdict, took_s)
+    return ExitCode.OK if verdict.ok and not report.unanswered and report.published else ExitCode.NO
+
+
+def _put(report: Report, totals: Mapping[bytes, CostTotal], verdict: Verdict, took_s: float) -> None:
+    screen.put(f"\n{plural(report.published, 'request')} published")
+    if report.answers is not None:
+        show_answers(report.answers)
+    for by in ("tenant", "model"):
+        screen.put("")
+        show(Spending(by=by), totals.values(), as_json=False)
+    screen.put("\npenstock verify says:")
+    verifying.show(verdict)
+    screen.say(f"\nDone in {took_s:.0f} s; nothing is left running. Start your own with `penstock up`.")
+
+
+def _put_json(report: Report, totals: Mapping[bytes, CostTotal], verdict: Verdict, up_s: float, took_s: float) -> None:
+    costs = {
+        by: {name: sums.as_json() for name, sums in Spending(by=by).group(totals.values()).items()} for by in ("tenant", "model")
+    }
+    took = {"up_s": round(up_s, 2), "took_s": round(took_s, 2)}
+    screen.put_json({**report.as_json(), "costs": costs, "verify": verdict.to_json(), **took})
+
+
+@contextmanager
+def _directory(wanted: Path | None) -> Iterator[Path]:
+    """The data directory, and the working directory of the children: a `.env` of the user's is meant for other runs."""
+    if wanted is not None:
+        wanted.mkdir(parents=True, exist_ok=True)
+        with _inside(wanted.absolute()) as directory:
+            yield directory
+        return
+    with tempfile.TemporaryDirectory(prefix="penstock-demo-", ignore_cleanup_errors=True) as temporary, _inside(Path(temporary)):
+        yield Path(temporary)
+
+
+@contextmanager
+def _inside(directory: Path) -> Iterator[Path]:
+    before = Path.cwd()
+    os.chdir(directory)
+    try:
+        yield directory
+    finally:
+        os.chdir(before)
+
+
+def _example() -> Path:
+    """The requests of a checkout: they are not part of what is installed."""
+    candidates = (Path("examples/requests.jsonl"), Path(__file__).parents[2] / "examples" / "requests.jsonl")
+    for path in candidates:
+        if path.is_file():
+            return path
+    raise SettingsError("examples/requests.jsonl is not here: run it in a checkout, or name a file with --requests")
+
+
+def _nothing(_: object) -> None: ...

@@ -1,0 +1,82 @@
+"""`penstock`: the entry point. Commands import what they need when they run, so that the command line answers at once."""
+
+import sys
+
+import typer
+
+from schemas.errors import BackPressure, PenstockError, SettingsError
+from streams.cli import screen
+from streams.cli.ask import ask
+from streams.cli.catalogue import catalogue
+from streams.cli.consume import consume
+from streams.cli.costs import costs
+from streams.cli.demo import demo
+from streams.cli.doctor import doctor
+from streams.cli.exits import ExitCode
+from streams.cli.init import init
+from streams.cli.publish import publish
+from streams.cli.simulate import simulate
+from streams.cli.topics import topics
+from streams.cli.up import up
+from streams.cli.verify import verify
+from streams.cli.worker import worker
+
+_HELP = """AI requests in, answers and exact costs out, over Kafka.
+
+Start everything on this machine with `penstock up`, then `penstock ask "Why is the sky blue?"` in another terminal.
+"""
+_EPILOG = (
+    "Exit codes: 0 done; 1 the answer is no (a request failed, a line was bad, verify is not clean); "
+    "2 settings or usage; 3 timed out; 130 interrupted."
+)
+
+app = typer.Typer(
+    name="penstock",
+    help=_HELP,
+    epilog=_EPILOG,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+_RUN, _USE, _LOOK = "Run", "Use", "Look"
+for panel, commands in {
+    _RUN: (up, worker, simulate, catalogue, init, demo),
+    _USE: (ask, publish, consume, costs),
+    _LOOK: (topics, doctor, verify),
+}.items():
+    for command in commands:
+        app.command(rich_help_panel=panel)(command)
+
+
+@app.callback()
+def _penstock(
+    *,
+    version: bool = typer.Option(False, "--version", is_eager=True, help="Show the version and exit."),
+) -> None:
+    if version:
+        from importlib.metadata import version as installed  # noqa: PLC0415
+
+        screen.put(f"penstock {installed('penstock')}")
+        raise typer.Exit
+
+
+def main() -> None:
+    """Run the command line; exits with a code of `ExitCode`."""
+    try:
+        app()
+    except SettingsError as error:
+        screen.say(f"penstock: {error}")
+        sys.exit(ExitCode.SETTINGS)
+    except BackPressure as error:
+        screen.say(f"penstock: {error}")
+        sys.exit(ExitCode.TIMEOUT)
+    except PenstockError as error:
+        screen.say(f"penstock: {error}")
+        sys.exit(ExitCode.NO)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,28 @@
+"""Runs a role: what `penstock worker` does."""
+
+import asyncio
+from pathlib import Path
+
+import structlog
+from aiokafka.errors import KafkaError
+
+from streams.cli.exits import ExitCode
+from streams.cli.target import find_target
+from streams.roles import module_of, run_role
+
+log = structlog.get_logger(__name__)
+
+
+def run(role: str, bootstrap_servers: str | None, data_dir: Path | None) -> ExitCode:
+    """Run the role to its end. Raises SettingsError for a role that is none, and for settings that cannot work."""
+    import uvloop  # noqa: PLC0415 - not on every platform
+
+    module_of(role)
+    settings = find_target(bootstrap_servers, data_dir).settings
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        try:
+            runner.run(run_role(role, settings))
+        except KafkaError as error:
+            log.error("role_failed", role=role, error=type(error).__name__, message=str(error)[:300])  # noqa: TRY400 - no traceback for a broker that is away
+            return ExitCode.NO
+    return ExitCode.OK

@@ -1,0 +1,98 @@
+"""One cycle of a lane: fold what has arrived, and what is due, into records ready for one transaction. No I/O."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from aiokafka.structs import ConsumerRecord
+
+from processors.cost.prices import PriceBook
+from processors.dispatch.decide import decide
+from processors.dispatch.decision import Emission
+from processors.dispatch.events import Event, Reported, Routed, Sweep
+from processors.dispatch.policy import DispatchPolicy
+from processors.dispatch.state import Change, LaneState, PutTotal, request_key
+from schemas.calls import CallOrdered, CallReported
+from schemas.ledger import CostEvent, CostTotal
+from schemas.outcomes import InferenceResponse
+from schemas.routing import RequestRouted
+from schemas.serde import Serde
+from streams import topics
+from streams.dispatcher.changelog import Changelog
+from streams.dispatcher.timers import Timers
+from streams.publisher import Outgoing
+
+MAX_DUE = 2_000
+"""Timers fired in one cycle at most, so that a great release does not make one giant transaction."""
+
+
+@dataclass(slots=True)
+class Folded:
+    """What one cycle changed and says."""
+
+    changes: list[Change] = field(default_factory=list)
+    records: list[Emission] = field(default_factory=list)
+    values: dict[str, bytes] = field(default_factory=dict)
+
+
+class Cycle:
+    """Folds events into one lane partition's state. The state has changed when `fold` returns; commit, or drop it."""
+
+    def __init__(
+        self, partition: int, state: LaneState, timers: Timers, *, serde: Serde, policy: DispatchPolicy, prices: PriceBook
+    ) -> None:
+        self._partition, self._state, self._timers = partition, state, timers
+        self._policy, self._prices = policy, prices
+        self._serde, self._changelog = serde, Changelog(serde)
+        self._routed, self._reported = serde.of(RequestRouted), serde.of(CallReported)
+        self._orders, self._responses, self._costs = serde.of(CallOrdered), serde.of(InferenceResponse), serde.of(CostEvent)
+        self._totals = serde.of(CostTotal)
+
+    def fold(self, routed: Sequence[ConsumerRecord], reported: Sequence[ConsumerRecord], *, now: datetime) -> Folded:
+        """Reports first, for they free what requests wait for; then requests; then timers.
+
+        Raises RecordError when a record of ours cannot be read: the lane stops, and its offset is not passed.
+        """
+        folded = Folded()
+        for record in reported:
+            self._decide(Reported(self._reported.decode(record.value)), folded, now)
+        for record in routed:
+            request = self._routed.decode(record.value)
+            folded.values[request_key(request.tenant, request.request_id)] = record.value
+            self._decide(Routed(request, record.value), folded, now)
+        for event in self._timers.due(now, MAX_DUE):
+            self._decide(event, folded, now)
+        if self._sweep_due(now):
+            self._decide(Sweep(MAX_DUE), folded, now)
+        return folded
+
+    def outgoing(self, folded: Folded) -> list[Outgoing]:
+        """The records of one transaction: orders, responses, cost events, the last of each total, and the changelog."""
+        out = [self._emit(record) for record in folded.records]
+        totals = {change.key: change.total for change in folded.changes if isinstance(change, PutTotal)}
+        out += (Outgoing(topics.COST_TOTALS, key, self._totals.encode(total)) for key, total in totals.items())
+        out += (
+            Outgoing(topics.CHANGELOG, key, value, partition=self._partition)
+            for key, value in self._changelog.encode(folded.changes, folded.values)
+        )
+        return out
+
+    def _decide(self, event: Event, folded: Folded, now: datetime) -> None:
+        decision = decide(self._state, event, now=now, policy=self._policy, prices=self._prices)
+        for change in decision.changes:
+            self._state.apply(change)
+        self._timers.set_all(decision.timers)
+        folded.changes += decision.changes
+        folded.records += decision.records
+
+    def _sweep_due(self, now: datetime) -> bool:
+        oldest = next(iter(self._state.finished.values()), None)
+        return oldest is not None and oldest.finished_at + self._policy.dedupe_horizon <= now
+
+    def _emit(self, record: Emission) -> Outgoing:
+        if isinstance(record, CallOrdered):
+            key = f"{record.request_id}/{record.attempt}"
+            return Outgoing(topics.calls(record.provider), key, self._orders.encode(record))
+        if isinstance(record, InferenceResponse):
+            return Outgoing(topics.RESPONSES, record.request_id, self._responses.encode(record))
+        return Outgoing(topics.COSTS, record.tenant, self._costs.encode(record))

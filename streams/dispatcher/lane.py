@@ -1,0 +1,191 @@
+"""One lane partition: its transactional producer, its state, and the cycle that advances both together."""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+import structlog
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.structs import ConsumerRecord, OffsetAndMetadata, TopicPartition
+
+from processors.cost.prices import PriceBook
+from processors.dispatch.decide import timers_of
+from processors.dispatch.policy import DispatchPolicy
+from schemas.serde import Serde
+from streams import clock, faults, topics
+from streams.dispatcher.cycle import Cycle
+from streams.dispatcher.restore import Restored, catch_up
+from streams.dispatcher.timers import Timers
+from streams.placement import partition_of
+from streams.publisher import MAX_BATCH_BYTES, Outgoing, send_group
+from streams.settings import Settings
+from streams.topics import MAX_MESSAGE_BYTES
+
+log = structlog.get_logger(__name__)
+
+_IDLE_S = 1.0
+_K3_DELAY_S = 0.003
+
+
+class Lane:
+    """Runs one partition from fencing to its end.
+
+    After any error the state is worthless: it is dropped, and the group decides anew.
+    """
+
+    def __init__(
+        self,
+        partition: int,
+        *,
+        consumer: AIOKafkaConsumer,
+        restored: Restored,
+        settings: Settings,
+        serde: Serde,
+        policy: DispatchPolicy,
+        prices: PriceBook,
+        security: Mapping[str, Any],
+    ) -> None:
+        self.partition = partition
+        self.restored = restored
+        self._consumer, self._settings, self._serde = consumer, settings, serde
+        self._policy, self._prices, self._security = policy, prices, security
+        self._routed = TopicPartition(topics.ROUTED, partition)
+        self._attempts = TopicPartition(topics.ATTEMPTS, partition)
+        self._group = settings.group("dispatch")
+        self._stopping = self._waiting = False
+        self._task: asyncio.Task[None] | None = None
+        self._counts: dict[str, int] = {}
+
+    def start(self) -> "asyncio.Task[None]":
+        self._task = asyncio.create_task(self._run(), name=f"lane-{self.partition}")
+        return self._task
+
+    async def stop(self, timeout_s: float) -> bool:
+        """End after the transaction that is under way. True when the state is still the fold of the changelog."""
+        self._stopping = True
+        if self._task is None:
+            return False
+        if self._waiting:
+            self._task.cancel()
+        done, _ = await asyncio.wait({self._task}, timeout=timeout_s)
+        if not done:
+            # The broker does not answer, and how the transaction ends is not known.
+            self._task.cancel()
+            await asyncio.wait({self._task}, timeout=timeout_s)
+            return False
+        return self._task.cancelled() or self._task.exception() is None
+
+    async def _run(self) -> None:
+        producer = AIOKafkaProducer(
+            bootstrap_servers=self._settings.bootstrap_servers,
+            client_id=f"{self._settings.app}-dispatch-{self.partition}",
+            transactional_id=self._settings.transactional_id(self.partition),
+            transaction_timeout_ms=self._settings.transaction_timeout_ms,
+            max_batch_size=MAX_BATCH_BYTES,
+            max_request_size=MAX_MESSAGE_BYTES,
+            # The broker answers the first produce of a transaction with a retriable error while it settles the last one:
+            # with the default of 100 ms, that is the p99 of a cycle.
+            retry_backoff_ms=5,
+            **self._security,
+        )
+        try:
+            await producer.start()
+            timers = await self._restore()
+            cycle = Cycle(
+                self.partition,
+                self.restored.state,
+                timers,
+                serde=self._serde,
+                policy=self._policy,
+                prices=self._prices,
+            )
+            while not self._stopping:
+                await self._advance(producer, cycle, timers)
+        finally:
+            await _close(producer)
+
+    async def _restore(self) -> Timers:
+        """Rebuild the state, seek the inputs to what was committed with it."""
+        begin = clock.now()
+        read = await catch_up(
+            self.restored,
+            self.partition,
+            serde=self._serde,
+            bootstrap_servers=str(self._settings.bootstrap_servers),
+            client_id=f"{self._settings.app}-dispatch-{self.partition}-restore",
+            security=self._security,
+        )
+        for tp in (self._routed, self._attempts):
+            committed = await self._consumer.committed(tp)
+            if committed is None:
+                await self._consumer.seek_to_beginning(tp)
+            else:
+                self._consumer.seek(tp, committed)
+        timers = Timers()
+        timers.set_all(timers_of(self.restored.state))
+        state = self.restored.state
+        log.info(
+            "lane_restored",
+            partition=self.partition,
+            changelog_records=read,
+            open_requests=len(state.open),
+            open_calls=len(state.calls),
+            took_ms=round((clock.now() - begin).total_seconds() * 1000),
+        )
+        return timers
+
+    async def _advance(self, producer: AIOKafkaProducer, cycle: Cycle, timers: Timers) -> None:
+        """Take what has arrived, fold it, commit it."""
+        next_timer_s = timers.seconds_to_next(clock.now())
+        wait_s = _IDLE_S if next_timer_s is None else min(next_timer_s, _IDLE_S)
+        self._waiting = True
+        arrived: dict[TopicPartition, list[ConsumerRecord]] = await self._consumer.getmany(
+            self._routed, self._attempts, timeout_ms=int(wait_s * 1000) + (wait_s > 0)
+        )
+        self._waiting = False
+        if self._stopping:
+            return
+        folded = cycle.fold(arrived.get(self._routed, ()), arrived.get(self._attempts, ()), now=clock.now())
+        outgoing = cycle.outgoing(folded)
+        if not outgoing and not arrived:
+            return
+        faults.point("K2")
+        await self._commit(producer, outgoing, {tp: records[-1].offset + 1 for tp, records in arrived.items()})
+        faults.point("K4")
+
+    async def _commit(self, producer: AIOKafkaProducer, outgoing: list[Outgoing], offsets: Mapping[TopicPartition, int]) -> None:
+        await producer.begin_transaction()
+        by_partition: dict[TopicPartition, list[Outgoing]] = {}
+        for record in outgoing:
+            partition = record.partition
+            if partition is None:
+                if (count := self._counts.get(record.topic)) is None:
+                    count = self._counts[record.topic] = len(await producer.partitions_for(record.topic))
+                partition = partition_of(record.key, count)
+            by_partition.setdefault(TopicPartition(record.topic, partition), []).append(record)
+        acknowledged: dict[TopicPartition, list[asyncio.Future[Any]]] = {}
+        for tp, group in by_partition.items():
+            acknowledged[tp] = await send_group(producer, tp, group)
+        if offsets:
+            await producer.send_offsets_to_transaction(
+                {tp: OffsetAndMetadata(offset, "") for tp, offset in offsets.items()}, self._group
+            )
+        for futures in acknowledged.values():
+            await asyncio.gather(*futures)
+        commit = asyncio.ensure_future(producer.commit_transaction())
+        if faults.is_armed("K3"):
+            await asyncio.sleep(_K3_DELAY_S)
+            faults.point("K3")
+        await commit
+        changelog = acknowledged.get(TopicPartition(topics.CHANGELOG, self.partition))
+        if changelog:
+            last_batch = changelog[-1].result()
+            self.restored.next_offset = max(self.restored.next_offset, last_batch.offset)
+
+
+async def _close(producer: AIOKafkaProducer) -> None:
+    """Stop the producer, but do not wait for a broker that is away: nothing of an open transaction may be kept."""
+    try:
+        await asyncio.wait_for(producer.stop(), timeout=5.0)
+    except (TimeoutError, asyncio.CancelledError):
+        log.warning("producer_abandoned", client_id=producer.client._client_id)  # noqa: SLF001 - for the log alone

@@ -1,0 +1,145 @@
+"""The role `dispatch`: a member of the dispatcher's consumer group, one lane a partition it is assigned.
+
+Only the assignment starts a lane, and with it a transactional producer. A lane that fails, fenced or unsure how a commit
+ended, takes the whole membership down: states are dropped, the group is left, and joined again after a pause.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable
+from datetime import timedelta
+
+import structlog
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener
+from aiokafka.coordinator.assignors.range import RangePartitionAssignor
+from aiokafka.errors import KafkaError
+from aiokafka.structs import TopicPartition
+
+from processors.cost.prices import PriceBook
+from processors.dispatch.policy import DispatchPolicy
+from streams import topics
+from streams.catalogue import load_prices
+from streams.dispatcher.lane import Lane
+from streams.dispatcher.restore import Restored
+from streams.runtime import Runtime
+from streams.settings import Settings
+
+log = structlog.get_logger(__name__)
+
+_REJOIN_FIRST_S = 0.2
+_REJOIN_CAP_S = 5.0
+_QUIET_S = 30.0
+"""A membership that lasted this long starts again without the longer pause."""
+
+
+async def run(runtime: Runtime, stop: asyncio.Event, ready: Callable[[], None]) -> None:
+    """Dispatch until `stop`. Errors of Kafka end a membership, not the process; any other error ends the process."""
+    pause_s, loop = _REJOIN_FIRST_S, asyncio.get_running_loop()
+    prices = load_prices(runtime.settings, runtime.catalogue)
+    while not stop.is_set():
+        joined_at = loop.time()
+        try:
+            await _Membership(runtime, prices).run(stop, ready)
+        except KafkaError as error:
+            log.warning("dispatcher_rejoins", error=repr(error), pause_s=pause_s)
+            if loop.time() - joined_at > _QUIET_S:
+                pause_s = _REJOIN_FIRST_S
+            await _sleep_unless(stop, pause_s)
+            pause_s = min(pause_s * 2, _REJOIN_CAP_S)
+
+
+def policy_of(settings: Settings) -> DispatchPolicy:
+    """The dispatcher's policy as the settings have it."""
+    return DispatchPolicy(
+        max_attempts=settings.max_attempts,
+        retry_base_s=settings.retry_base_s,
+        retry_cap_s=settings.retry_cap_s,
+        retry_indeterminate=settings.retry_indeterminate,
+        dedupe_horizon=timedelta(seconds=settings.dedupe_horizon_s),
+    )
+
+
+class _Membership(ConsumerRebalanceListener):  # type: ignore[misc]
+    """One stay in the consumer group."""
+
+    def __init__(self, runtime: Runtime, prices: PriceBook) -> None:
+        self._runtime, self._prices = runtime, prices
+        settings = runtime.settings
+        self._security = settings.kafka_security()
+        self._consumer = AIOKafkaConsumer(
+            bootstrap_servers=runtime.bootstrap_servers,
+            client_id=f"{settings.app}-dispatch",
+            group_id=settings.group("dispatch"),
+            enable_auto_commit=False,
+            isolation_level="read_committed",
+            auto_offset_reset="earliest",
+            # Ranges give the same partition numbers of both topics to the same member.
+            partition_assignment_strategy=[RangePartitionAssignor],
+            session_timeout_ms=settings.session_timeout_ms,
+            heartbeat_interval_ms=settings.session_timeout_ms // 4,
+            max_poll_interval_ms=300_000,
+            **self._security,
+        )
+        self._lanes: dict[int, Lane] = {}
+        self._kept: dict[int, Restored] = {}
+        self._failed: asyncio.Future[object] = asyncio.get_running_loop().create_future()
+        self._assigned = asyncio.Event()
+
+    async def run(self, stop: asyncio.Event, ready: Callable[[], None]) -> None:
+        await self._consumer.start()
+        told: asyncio.Future[object] = asyncio.ensure_future(stop.wait())
+        try:
+            self._consumer.subscribe([topics.ROUTED, topics.ATTEMPTS], listener=self)
+            assigned: asyncio.Future[object] = asyncio.ensure_future(self._assigned.wait())
+            await asyncio.wait({assigned, told, self._failed}, return_when=asyncio.FIRST_COMPLETED)
+            assigned.cancel()
+            if self._assigned.is_set():
+                ready()
+            await asyncio.wait({told, self._failed}, return_when=asyncio.FIRST_COMPLETED)
+            if self._failed.done():
+                self._failed.result()
+        finally:
+            told.cancel()
+            self._failed.cancel()
+            await self._stop_lanes()
+            await self._consumer.stop()
+
+    async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:  # noqa: ARG002 - all lanes end at every rebalance
+        """End every lane after its transaction. Its state is kept: whatever another member adds to it is in the changelog."""
+        await self._stop_lanes()
+
+    async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
+        partitions = sorted({tp.partition for tp in assigned})
+        log.info("lanes_assigned", partitions=partitions)
+        for partition in partitions:
+            lane = Lane(
+                partition,
+                consumer=self._consumer,
+                restored=self._kept.pop(partition) if partition in self._kept else Restored(),
+                settings=self._runtime.settings,
+                serde=self._runtime.serde,
+                policy=policy_of(self._runtime.settings),
+                prices=self._prices,
+                security=self._security,
+            )
+            self._lanes[partition] = lane
+            lane.start().add_done_callback(self._lane_ended)
+        self._assigned.set()
+
+    async def _stop_lanes(self) -> None:
+        timeout_s = self._runtime.settings.session_timeout_ms / 2000
+        lanes, self._lanes = self._lanes, {}
+        intact = await asyncio.gather(*(lane.stop(timeout_s) for lane in lanes.values()))
+        self._kept = {lane.partition: lane.restored for lane, kept in zip(lanes.values(), intact, strict=True) if kept}
+
+    def _lane_ended(self, task: "asyncio.Task[None]") -> None:
+        if task.cancelled() or self._failed.done() or (error := task.exception()) is None:
+            return
+        log.error("lane_failed", lane=task.get_name(), error=repr(error))
+        self._failed.set_exception(error)
+
+
+async def _sleep_unless(stop: asyncio.Event, seconds: float) -> None:
+    try:
+        await asyncio.wait_for(stop.wait(), timeout=seconds)
+    except TimeoutError:
+        pass

@@ -1,0 +1,1 @@
+"""What Penstock serves over HTTP."""

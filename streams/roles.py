@@ -1,0 +1,59 @@
+"""Runs one role in this process until it is told to stop."""
+
+import asyncio
+import importlib
+import os
+import signal
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import structlog
+
+from schemas.errors import SettingsError
+from streams.logs import configure_logging
+from streams.runtime import Runtime, open_runtime
+from streams.settings import Settings
+
+log = structlog.get_logger(__name__)
+
+RunRole = Callable[[Runtime, asyncio.Event, Callable[[], None]], Awaitable[None]]
+
+_MODULES = {
+    "intake": "streams.agents.intake",
+    "dispatch": "streams.dispatcher.role",
+    "tables": "streams.agents.tables",
+    "calls": "streams.workers.provider",
+}
+READY_FILE_VARIABLE = "PENSTOCK_READY_FILE"
+
+
+def module_of(role: str) -> str:
+    """The module that runs a role. Raises SettingsError for a role that is none.
+
+    >>> module_of("calls:openai")
+    'streams.workers.provider'
+    """
+    name, _, provider = role.partition(":")
+    if name not in _MODULES or (name == "calls") != bool(provider):
+        raise SettingsError(f"there is no role {role!r}; choose intake, dispatch, tables, or calls:<provider>")
+    return _MODULES[name]
+
+
+async def run_role(role: str, settings: Settings) -> None:
+    """Run until SIGTERM or SIGINT. Raises SettingsError, or whatever ended the role; the caller turns it into an exit code."""
+    configure_logging(settings.log_level, role=role)
+    # Only the role's own module is imported: a provider's SDK or the table engine costs tens of megabytes.
+    run: RunRole = importlib.import_module(module_of(role)).run
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    async with open_runtime(settings, role) as runtime:
+        await run(runtime, stop, lambda: _announce_ready(role))
+    log.info("role_stopped", role=role)
+
+
+def _announce_ready(role: str) -> None:
+    log.info("role_ready", role=role)
+    if path := os.environ.get(READY_FILE_VARIABLE):
+        Path(path).write_text(f"{os.getpid()}\n", encoding="ascii")

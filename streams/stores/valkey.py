@@ -1,0 +1,56 @@
+"""The gate to Valkey or Redis: many values at once, in time or not at all. The only user of redis-py."""
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from types import TracebackType
+
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+
+from schemas.errors import SettingsError, StoreUnavailable
+
+_CONNECT_TIMEOUT_S = 1.0
+
+
+class Valkey:
+    """Raises StoreUnavailable for whatever goes wrong, at the latest after `timeout_s`. Connects when it is first asked."""
+
+    def __init__(self, url: str, *, timeout_s: float) -> None:
+        """Raises SettingsError when `url` is none of a Redis server."""
+        self._timeout_s = timeout_s
+        try:
+            # redis-py would try again three times, with pauses: a cache is not waited for.
+            self._client: Redis = Redis.from_url(
+                url, socket_connect_timeout=_CONNECT_TIMEOUT_S, retry=Retry(NoBackoff(), 0), health_check_interval=0
+            )
+        except ValueError as error:
+            raise SettingsError("REDIS_URL is no address of a Redis server; it looks like redis://host:6379/0") from error
+
+    async def __aenter__(self) -> "Valkey":
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        await self._client.aclose()
+
+    async def get_many(self, keys: Sequence[str]) -> list[bytes | None]:
+        """The values of the keys, in their order, in one round trip."""
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                values: list[bytes | None] = await self._client.mget(keys)
+        except (RedisError, OSError, TimeoutError) as error:
+            raise StoreUnavailable(f"Valkey did not answer a look-up of {len(keys)} keys: {type(error).__name__}") from error
+        return values
+
+    async def set_many(self, items: Iterable[tuple[str, bytes, int]]) -> None:
+        """Store (key, value, seconds to live) in one round trip."""
+        pipeline = self._client.pipeline(transaction=False)
+        for key, value, ttl_s in items:
+            pipeline.set(key, value, ex=ttl_s)
+        count = len(pipeline)
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                await pipeline.execute()
+        except (RedisError, OSError, TimeoutError) as error:
+            raise StoreUnavailable(f"Valkey did not take {count} answers: {type(error).__name__}") from error

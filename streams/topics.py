@@ -1,0 +1,90 @@
+"""Every topic: its name, record, key, placement and configuration. Names are written by hand; changing one is a migration."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from schemas.calls import CallOrdered, CallReported
+from schemas.health import HealthEvent
+from schemas.ledger import CostEvent, CostTotal
+from schemas.outcomes import DeadLetter, InferenceResponse, ResponseChunk
+from schemas.requests import InferenceRequest
+from schemas.routing import RequestRouted
+from schemas.state import DispatchChange
+
+REQUESTS = "ai.requests"
+ROUTED = "ai.requests.routed"
+CALLS_PREFIX = "ai.calls."
+ATTEMPTS = "ai.attempts"
+RESPONSES = "ai.responses"
+COSTS = "ai.costs"
+COST_TOTALS = "ai.cost-totals"
+CHANGELOG = "ai.dispatch-changelog"
+CHUNKS = "ai.chunks"
+HEALTH = "ai.health"
+DEAD_LETTERS = "ai.dead-letters"
+
+MAX_MESSAGE_BYTES = 2_200_000
+"""Above `schemas.serde.MAX_RECORD_BYTES`: the batch around the record takes its share."""
+
+_DAY_MS = 86_400_000
+
+
+class Spread(StrEnum):
+    """What a topic's partition count follows: the lanes, or the deployment's choice for plain topics."""
+
+    LANES = "lanes"
+    PLAIN = "plain"
+    SINGLE = "single"
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """One topic. `subject` of its values is `<name>-value` (Confluent's TopicNameStrategy)."""
+
+    name: str
+    record: type[Any]
+    key: str
+    spread: Spread = Spread.PLAIN
+    compacted: bool = False
+    retention_ms: int = 7 * _DAY_MS
+    config: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def subject(self) -> str:
+        return f"{self.name}-value"
+
+    def broker_config(self) -> dict[str, str]:
+        """Topic configuration for the broker, as strings."""
+        base = {"max.message.bytes": str(MAX_MESSAGE_BYTES)}
+        if self.compacted:
+            base |= {"cleanup.policy": "compact", "delete.retention.ms": str(_DAY_MS)}
+        else:
+            base |= {"cleanup.policy": "delete", "retention.ms": str(self.retention_ms)}
+        return base | dict(self.config)
+
+
+_FIXED = (
+    Topic(REQUESTS, InferenceRequest, key="tenant"),
+    Topic(ROUTED, RequestRouted, key="lane", spread=Spread.LANES),
+    Topic(ATTEMPTS, CallReported, key="lane", spread=Spread.LANES),
+    Topic(RESPONSES, InferenceResponse, key="request_id"),
+    Topic(COSTS, CostEvent, key="tenant", retention_ms=400 * _DAY_MS),
+    Topic(COST_TOTALS, CostTotal, key="lane|provider|model|hour", compacted=True),
+    Topic(CHANGELOG, DispatchChange, key="request|call|total/<id>", spread=Spread.LANES, compacted=True),
+    Topic(CHUNKS, ResponseChunk, key="request_id", retention_ms=_DAY_MS),
+    Topic(HEALTH, HealthEvent, key="deployment", spread=Spread.SINGLE, retention_ms=_DAY_MS),
+    Topic(DEAD_LETTERS, DeadLetter, key="topic-partition-offset", spread=Spread.SINGLE, retention_ms=30 * _DAY_MS),
+)
+
+
+def calls(provider: str) -> str:
+    """The topic of orders to one provider."""
+    return f"{CALLS_PREFIX}{provider}"
+
+
+def all_topics(providers: Iterable[str]) -> dict[str, Topic]:
+    """Every topic by name, those of the providers' orders included."""
+    orders = (Topic(calls(p), CallOrdered, key="request_id/attempt") for p in sorted(providers))
+    return {topic.name: topic for topic in (*_FIXED, *orders)}

@@ -1,0 +1,1 @@
+"""Workers: orders from ai.calls.<provider> in, calls made, what became of them out."""

@@ -1,0 +1,161 @@
+"""The transactional shell on a real broker: one transaction a cycle, restore, fencing, rebalance."""
+
+import asyncio
+
+import pytest
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.errors import KafkaError
+from structlog.testing import capture_logs
+
+from processors.dispatch.state import request_key
+from schemas.calls import FailureKind
+from schemas.outcomes import ResponseStatus
+from streams import topics
+from streams.dispatcher.restore import Restored, catch_up
+from streams.placement import lane_partition
+from tests.fakes.records import CHEAP, failed
+from tests.integration.dispatcher.conftest import Rig, dispatching
+
+
+async def restored(rig: Rig) -> Restored:
+    found = Restored()
+    partition = lane_partition(rig.tenant, rig.runtime.lanes)
+    await catch_up(
+        found,
+        partition,
+        serde=rig.runtime.serde,
+        bootstrap_servers=rig.runtime.bootstrap_servers,
+        client_id="test-restore",
+        security={},
+    )
+    return found
+
+
+async def committed(rig: Rig, topic: str) -> int:
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=rig.runtime.bootstrap_servers, group_id=rig.runtime.settings.group("dispatch"), enable_auto_commit=False
+    )
+    await consumer.start()
+    try:
+        return await consumer.committed(TopicPartition(topic, lane_partition(rig.tenant, rig.runtime.lanes))) or 0
+    finally:
+        await consumer.stop()
+
+
+async def test_responses_costs_totals_and_offsets_come_in_one_piece(rig):
+    rig.answer_all()
+    async with dispatching(rig):
+        before = await committed(rig, topics.ROUTED)
+        await rig.publish(*(rig.routed(f"r{n}") for n in range(40)))
+        await rig.until(lambda: len(rig.seen.finals()) == 40 and len(rig.seen.costs) == 40)
+        await rig.until(lambda: sum(t.calls for t in rig.seen.totals.values()) == 40)
+    assert set(rig.seen.finals().values()) == {1}
+    (total,) = rig.seen.totals.values()
+    assert total.cost_nanousd == sum(cost.cost_nanousd for cost in rig.seen.costs) == 40 * (10 * 150 + 5 * 600)
+    assert await committed(rig, topics.ROUTED) - before == 40
+    state = (await restored(rig)).state
+    assert not [key for key in state.open if key.startswith(rig.tenant)]
+    assert all(request_key(rig.tenant, f"r{n}") in state.finished for n in range(40))
+
+
+async def test_an_open_request_survives_a_restart_and_expires_on_time(rig):
+    async with dispatching(rig):
+        await rig.publish(rig.routed("r1", lifetime_s=4.0))
+        await rig.until(lambda: rig.seen.orders)
+    assert request_key(rig.tenant, "r1") in (await restored(rig)).state.open
+    async with dispatching(rig):
+        await rig.until(lambda: rig.seen.finals())
+    assert [r.status for r in rig.seen.responses] == [ResponseStatus.EXPIRED]
+
+
+async def test_a_lost_call_is_charged_by_the_next_dispatcher(rig):
+    async with dispatching(rig):
+        await rig.publish(rig.routed("r1"))
+        await rig.until(lambda: rig.seen.orders)
+        await rig.publish(rig.started(rig.seen.orders[0], "lost", lost_after_s=2.0))
+        await asyncio.sleep(0.5)
+    async with dispatching(rig):
+        await rig.until(lambda: rig.seen.costs)
+    assert [(c.call_id, c.estimated, c.wasted) for c in rig.seen.costs] == [("lost", True, True)]
+
+
+async def test_a_retry_waits_in_the_changelog(rig):
+    async with dispatching(rig):
+        await rig.publish(rig.routed("r1", candidates=(CHEAP,)))
+        await rig.until(lambda: rig.seen.orders)
+        about = rig.about(rig.seen.orders[0])
+        await rig.publish(failed("c1", FailureKind.RATE_LIMITED, retry_after_s=2.0, **about))
+        await asyncio.sleep(0.5)
+    assert len(rig.seen.orders) == 1
+    rig.answer_all()
+    async with dispatching(rig):
+        await rig.until(lambda: rig.seen.finals())
+    assert [order.attempt for order in rig.seen.orders] == [1, 2]
+
+
+async def test_a_fenced_dispatcher_drops_its_state_rejoins_and_answers_once(rig):
+    rig.answer_all()
+    partition = lane_partition(rig.tenant, rig.runtime.lanes)
+    async with dispatching(rig):
+        await rig.publish(rig.routed("before"))
+        await rig.until(lambda: rig.seen.finals()["before"])
+        successor = AIOKafkaProducer(
+            bootstrap_servers=rig.runtime.bootstrap_servers, transactional_id=rig.runtime.settings.transactional_id(partition)
+        )
+        with capture_logs() as logs:
+            await successor.start()
+            await successor.stop()
+            await rig.publish(rig.routed("after"))
+            await rig.until(lambda: rig.seen.finals()["after"])
+            await asyncio.sleep(1.0)
+    assert rig.seen.finals() == {"before": 1, "after": 1}
+    rejoins = [line for line in logs if line["event"] == "dispatcher_rejoins"]
+    assert 1 <= len(rejoins) <= 2, "no ping-pong"
+
+
+async def test_members_come_and_go_and_every_request_is_answered_once(rig):
+    rig.answer_all()
+    async with dispatching(rig):
+        sent = 0
+        for _ in range(3):
+            async with dispatching(rig):
+                for _ in range(10):
+                    await rig.publish(*(rig.routed(f"r{sent + n}") for n in range(10)))
+                    sent += 10
+                    await asyncio.sleep(0.05)
+        await rig.until(lambda: len(rig.seen.finals()) == sent)
+    assert set(rig.seen.finals().values()) == {1}
+    await rig.until(lambda: len(rig.seen.costs) == sent)
+    assert sum(t.calls for t in rig.seen.totals.values()) == sent
+
+
+async def test_orders_of_an_aborted_transaction_are_never_seen(rig, monkeypatch):
+    rig.answer_all()
+    real = AIOKafkaProducer.commit_transaction
+    failures = 2
+
+    async def commit(producer):
+        nonlocal failures
+        if failures:
+            failures -= 1
+            await producer.abort_transaction()
+            raise KafkaError("the commit did not go through")
+        await real(producer)
+
+    async with dispatching(rig):
+        monkeypatch.setattr(AIOKafkaProducer, "commit_transaction", commit)
+        await rig.publish(*(rig.routed(f"r{n}") for n in range(20)))
+        await rig.until(lambda: len(rig.seen.finals()) == 20)
+    assert failures == 0
+    assert set(rig.seen.finals().values()) == {1}
+    assert len(rig.seen.orders) == len({order.request_id for order in rig.seen.orders}) == 20
+
+
+async def test_a_record_of_ours_that_cannot_be_read_stops_the_lane_and_is_not_passed(rig):
+    async with dispatching(rig):
+        offset = await committed(rig, topics.ROUTED)
+    with pytest.raises(Exception, match="magic"):
+        async with dispatching(rig) as task:
+            await rig.runtime.publisher.send_all([rig.runtime.to_lane(topics.ROUTED, rig.tenant, b"\x01broken")])
+            await asyncio.wait({task}, timeout=10)
+    assert await committed(rig, topics.ROUTED) == offset

@@ -1,0 +1,1 @@
+from tests.fakes.stack import kafka  # noqa: F401
