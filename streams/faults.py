@@ -2,6 +2,8 @@
 
 `PENSTOCK_FAULT=<point>:<nth>[:kill|stop|raise|delay=<ms>]` acts at the nth passing of the point in this process; several are
 separated by commas. `kill` (the default) is SIGKILL, `stop` is SIGSTOP, `raise` raises InjectedFault, `delay` blocks the loop.
+`PENSTOCK_FAULT=@<file>` reads the same from a file, which is renamed to `<file>.acted` by the process that acts: so a fault
+happens once in a fleet, and not again when its victim is restarted.
 
 K1   intake: before its produce is acknowledged
 K2   dispatcher: folded, before commit
@@ -20,6 +22,7 @@ import signal
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from schemas.errors import SettingsError
 
@@ -52,7 +55,14 @@ def parse(text: str) -> dict[str, _Fault]:
     return faults
 
 
-_armed: Mapping[str, _Fault] = parse(os.environ.get("PENSTOCK_FAULT", ""))
+def _read(text: str) -> tuple[Mapping[str, _Fault], Path | None]:
+    if not text.startswith("@"):
+        return parse(text), None
+    path = Path(text[1:])
+    return (parse(path.read_text(encoding="ascii").strip()) if path.exists() else {}), path
+
+
+_armed, _file = _read(os.environ.get("PENSTOCK_FAULT", ""))
 
 
 def is_armed(name: str) -> bool:
@@ -66,7 +76,7 @@ def point(name: str) -> None:
     if not _armed or (fault := _armed.get(name)) is None:
         return
     fault.passed += 1
-    if fault.passed != fault.nth:
+    if fault.passed != fault.nth or not _may_act():
         return
     if fault.action == "kill":
         os.kill(os.getpid(), signal.SIGKILL)
@@ -76,3 +86,14 @@ def point(name: str) -> None:
         raise InjectedFault(name)
     else:
         time.sleep(int(fault.action.removeprefix("delay=")) / 1000)
+
+
+def _may_act() -> bool:
+    """Whether no other process acted on the same file before."""
+    if _file is None:
+        return True
+    try:
+        _file.rename(_file.with_name(f"{_file.name}.acted"))
+    except FileNotFoundError:
+        return False
+    return True

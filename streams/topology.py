@@ -40,7 +40,7 @@ class Sink:
 
 @dataclass(frozen=True, slots=True)
 class Hop:
-    """One agent (or the dispatcher) of one role.
+    """One agent of one role; the dispatcher is the one that is no Faust agent.
 
     `sources` are consumed as the group of the role; `follows` are read whole by every process of the role, without a group.
     `tables` are what the hop remembers between records: the dispatcher's state stands in its changelog, all others are
@@ -70,15 +70,12 @@ HOPS = (
     Hop("dispatch", "dispatch", "orders calls, retries, settles, answers",
         sources=(topics.ROUTED, topics.ATTEMPTS),
         sinks=(Sink(CALLS, _ATOMIC), Sink(topics.RESPONSES, _ATOMIC), Sink(topics.COSTS, _ATOMIC),
-               Sink(topics.COST_TOTALS, _ATOMIC), Sink(topics.CHANGELOG, _ATOMIC), Sink(topics.DEAD_LETTERS, _ATOMIC)),
+               Sink(topics.COST_TOTALS, _ATOMIC), Sink(topics.CHANGELOG, _ATOMIC)),
         tables=("open requests, started calls, circuits and totals (" + topics.CHANGELOG + ")",)),
     Hop(f"calls:{ANY_PROVIDER}", "calls", "calls the provider",
         sources=(CALLS,),
         sinks=(Sink(topics.ATTEMPTS, _SURE), Sink(topics.CHUNKS, _EARLY), Sink(topics.HEALTH, _EARLY),
                Sink(topics.DEAD_LETTERS, _SURE))),
-    Hop("tables", "cost-table", "holds the cost totals for readers",
-        sources=(topics.COST_TOTALS,),
-        tables=("cost totals",)),
     Hop("tables", "cache-fill", "stores complete answers",
         sources=(topics.RESPONSES,),
         tables=("answer cache (write)",)),
@@ -111,8 +108,8 @@ def writers(topic: str) -> tuple[Hop, ...]:
 def readers(topic: str) -> tuple[Hop, ...]:
     """The hops that consume or follow a topic.
 
-    >>> [hop.agent for hop in readers("ai.cost-totals")]
-    ['cost-table']
+    >>> [hop.agent for hop in readers("ai.responses")]
+    ['cache-fill']
     """
     return tuple(hop for hop in HOPS if topic in (*hop.sources, *hop.follows))
 

@@ -14,6 +14,7 @@ MAX_LABELS = 1_024
 MAX_METADATA = 64
 MAX_METADATA_CHARS = 4_096
 MAX_STOPS = 16
+MAX_PROVIDERS = 64
 MAX_OUTPUT_TOKENS = 1_000_000
 MAX_CACHE_TTL_S = 31_536_000
 _MAX_PROBLEMS = 8
@@ -83,6 +84,7 @@ def _counts(request: InferenceRequest) -> Iterator[str]:
         ("labels", len(request.labels), MAX_LABELS),
         ("metadata", len(request.metadata), MAX_METADATA),
         ("sampling.stop", len(request.sampling.stop), MAX_STOPS),
+        ("preferences.providers", len(request.preferences.providers), MAX_PROVIDERS),
     ):
         if count > allowed:
             yield f"{name} has {count} entries, {allowed} are allowed"

@@ -16,6 +16,7 @@ import httpx2
 
 from processors.providers.shape import identifier
 from schemas.calls import Billing, Failure, FailureKind
+from schemas.errors import ProviderContractError
 
 _STATUS_KINDS = {
     401: FailureKind.UNAUTHORIZED,
@@ -127,6 +128,8 @@ def broken(provider: str, error: BaseException) -> Failure:
     reset, a reply that ends early, a server that hangs up.
     """
     chain = list(_causes(error))
+    if (ours := next((e for e in chain if isinstance(e, ProviderContractError)), None)) is not None:
+        return malformed(provider, ours)
     # The SDKs' aiohttp transports call a reset "connect timeout": what aiohttp itself said decides where it is known.
     roots = [e for e in chain if isinstance(e, aiohttp.ClientError)] or chain
     name = type(roots[-1]).__name__

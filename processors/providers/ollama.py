@@ -12,7 +12,7 @@ from processors.providers.http_call import ERRORS, HttpCall, interpret
 from processors.providers.ollama_stream import LineFold
 from processors.providers.ollama_wire import from_wire, refusal_in, to_wire
 from processors.providers.sessions import Session
-from processors.providers.sse import Lines
+from processors.providers.sse import JsonLines
 
 
 class Ollama:
@@ -50,6 +50,6 @@ class Ollama:
         url = self._address + path
         if on_chunk is not None and body.get("stream"):
             fold = LineFold(call, self._name)
-            return await self._http.stream(url, body, call.headers, Lines(), fold, on_chunk=on_chunk, started=started)
+            return await self._http.stream(url, body, call.headers, JsonLines(), fold, on_chunk=on_chunk, started=started)
         reply = await self._http.ask(url, body, call.headers)
         return reply if isinstance(reply, Failed) else from_wire(call, reply, provider=self._name)

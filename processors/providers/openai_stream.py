@@ -14,6 +14,14 @@ from schemas.calls import Billing, Failure, Output, Usage
 from schemas.errors import ProviderContractError
 from schemas.requests import ToolCall
 
+_STATUS_OF_CODE = {
+    "rate_limit_exceeded": 429,
+    "insufficient_quota": 429,
+    "context_length_exceeded": 400,
+    "invalid_request_error": 400,
+    "server_overloaded": 503,
+}
+
 
 @dataclass(slots=True)
 class _Tool:
@@ -140,7 +148,7 @@ class ChatFold:
         """An error inside a stream; vLLM and OpenRouter put an HTTP status into `code`. What came before it may be billed."""
         wire = error if isinstance(error, dict) else {}
         code = wire.get("code")
-        status = code if type(code) is int and 400 <= code <= 599 else 500
+        status = code if type(code) is int and 400 <= code <= 599 else _STATUS_OF_CODE.get(str(code or wire.get("type")), 500)
         failure = refusal(
             self._provider, status, {}, code=code if isinstance(code, str) else wire.get("type"), prose=str(wire.get("message"))
         )

@@ -45,6 +45,14 @@ class Lines:
             yield rest.rstrip(b"\r")
 
 
+class JsonLines(Lines):
+    """Lines of JSON. One that the stream breaks off in is never told."""
+
+    def end(self) -> Iterator[bytes]:
+        """The last line, when it is whole without a line end."""
+        return (line for line in super().end() if _whole(line))
+
+
 class Events:
     """Server-sent events. An event that the stream breaks off in is never told."""
 
@@ -69,7 +77,7 @@ class Events:
     def end(self) -> Iterator[Event]:
         """The last event, when the stream ends without an empty line after it, as several servers' streams do."""
         for line in self._lines.end():
-            if _whole(line):
+            if _whole(line.partition(b":")[2].strip()):
                 self._take(line)
         if self._data:
             yield Event(b"\n".join(self._data), self._name, self._id)
@@ -86,9 +94,8 @@ class Events:
             self._id = value
 
 
-def _whole(line: bytes) -> bool:
-    """Whether a line without an end is one that was meant to end there: its JSON is complete."""
-    value = line.partition(b":")[2].strip()
+def _whole(value: bytes) -> bool:
+    """Whether a line without an end was meant to end there: its JSON is complete."""
     try:
         orjson.loads(value)
     except orjson.JSONDecodeError:

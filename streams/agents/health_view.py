@@ -79,7 +79,8 @@ class HealthView:
             await consumer.stop()
 
     async def _read(self, consumer: Any) -> None:
-        partitions = sorted(consumer.assignment())
+        while not (partitions := sorted(consumer.assignment())):
+            await asyncio.sleep(0.05)  # until the metadata of the topic has come
         since_ms = int((time.time() - LOOK_BACK_S) * 1000)
         starts = await consumer.offsets_for_times(dict.fromkeys(partitions, since_ms))
         ends = await consumer.end_offsets(partitions)

@@ -1,4 +1,4 @@
-"""Role `tables`: what is kept of the log for readers: the answers' cache."""
+"""Role `tables`: what is held of the log for readers: the cost totals, and the answers' cache."""
 
 import asyncio
 from collections.abc import Callable
@@ -9,6 +9,7 @@ import structlog
 
 from streams import topics
 from streams.agents.cache_fill import CacheFill
+from streams.agents.cost_table import CostTable
 from streams.faust_host import batches, host
 from streams.runtime import Runtime
 from streams.stores.valkey_cache import open_cache
@@ -31,11 +32,14 @@ async def run(runtime: Runtime, stop: asyncio.Event, ready: Callable[[], None]) 
             drain_timeout_s=settings.drain_timeout_s,
         )
 
+        costs = CostTable(app, runtime.serde)
+
         @app.agent(topics.RESPONSES, name="cache-fill")
         async def cache_fill_agent(stream: Any) -> None:
             await batches(stream, fill.handle, max_records=_BATCH)
 
         async with app.running():
+            log.info("cost_table_recovered", totals=len(costs))
             ready()
             await stop.wait()
         log.info("cache_counts", **asdict(cache.counts))

@@ -60,6 +60,8 @@ class Question:
 async def run(question: Question, bootstrap_servers: str | None, data_dir: Path | None, *, as_json: bool) -> ExitCode:
     """Ask, print, and say how it went."""
     target = find_target(bootstrap_servers, data_dir)
+    if question.provider is not None and target.stack is not None and question.provider not in target.stack.providers:
+        raise SettingsError(f"this stack has no provider {question.provider!r}; it has {', '.join(target.stack.providers)}")
     request = question.request()
     show_chunks = question.stream and not as_json
     with broker_errors(target.settings):

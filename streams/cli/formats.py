@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import BinaryIO
 
+from processors.classify.validate import problems
 from schemas.requests import InferenceRequest, Message
 from streams.cli.openai_batch import BadLine, from_batch
 from streams.cli.request_line import from_request_line
@@ -97,4 +98,7 @@ def _request(raw: bytes, number: int, form: Format, defaults: Defaults) -> Infer
     if not isinstance(line, dict):
         raise BadLine("the line must be a JSON object")
     read = from_batch if "body" in line or "custom_id" in line else from_request_line
-    return read(line, request_id=request_id, tenant=defaults.tenant, model=defaults.model)
+    request = read(line, request_id=request_id, tenant=defaults.tenant, model=defaults.model)
+    if wrong := problems(request):
+        raise BadLine("; ".join(wrong))
+    return request

@@ -51,22 +51,28 @@ for panel, commands in {
         app.command(rich_help_panel=panel)(command)
 
 
+def _show_version(value: bool) -> None:  # noqa: FBT001 - typer calls it so
+    if value:
+        from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415
+
+        try:
+            screen.put(f"penstock {version('penstock')}")
+        except PackageNotFoundError:
+            screen.put("penstock (a checkout that is not installed)")
+        raise typer.Exit
+
+
 @app.callback()
 def _penstock(
     *,
-    version: bool = typer.Option(False, "--version", is_eager=True, help="Show the version and exit."),
-) -> None:
-    if version:
-        from importlib.metadata import version as installed  # noqa: PLC0415
-
-        screen.put(f"penstock {installed('penstock')}")
-        raise typer.Exit
+    version: bool = typer.Option(False, "--version", is_eager=True, callback=_show_version, help="Show the version and exit."),
+) -> None: ...
 
 
 def main() -> None:
     """Run the command line; exits with a code of `ExitCode`."""
     try:
-        app()
+        app(prog_name="penstock")
     except SettingsError as error:
         screen.say(f"penstock: {error}")
         sys.exit(ExitCode.SETTINGS)

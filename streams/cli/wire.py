@@ -53,6 +53,6 @@ class Decoder:
 async def open_publisher(settings: Settings) -> AsyncIterator[Publisher]:
     """A started producer; raises KafkaConnectionError when no Kafka answers."""
     async with Publisher(
-        bootstrap_servers=settings.bootstrap_servers, client_id=f"{settings.app}-cli", security=settings.kafka_security()
+        bootstrap_servers=str(settings.bootstrap_servers), client_id=f"{settings.app}-cli", security=settings.kafka_security()
     ) as publisher:
         yield publisher

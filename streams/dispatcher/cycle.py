@@ -48,8 +48,15 @@ class Cycle:
         self._orders, self._responses, self._costs = serde.of(CallOrdered), serde.of(InferenceResponse), serde.of(CostEvent)
         self._totals = serde.of(CostTotal)
 
-    def fold(self, routed: Sequence[ConsumerRecord], reported: Sequence[ConsumerRecord], *, now: datetime) -> Folded:
-        """Reports first, for they free what requests wait for; then requests; then timers.
+    def fold(
+        self,
+        routed: Sequence[ConsumerRecord],
+        reported: Sequence[ConsumerRecord],
+        *,
+        now: datetime,
+        due_until: datetime | None,
+    ) -> Folded:
+        """Reports first, for they free what requests wait for; then requests; then the timers due by `due_until`.
 
         Raises RecordError when a record of ours cannot be read: the lane stops, and its offset is not passed.
         """
@@ -60,8 +67,9 @@ class Cycle:
             request = self._routed.decode(record.value)
             folded.values[request_key(request.tenant, request.request_id)] = record.value
             self._decide(Routed(request, record.value), folded, now)
-        for event in self._timers.due(now, MAX_DUE):
-            self._decide(event, folded, now)
+        if due_until is not None:
+            for event in self._timers.due(due_until, MAX_DUE):
+                self._decide(event, folded, now)
         if self._sweep_due(now):
             self._decide(Sweep(MAX_DUE), folded, now)
         return folded

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 import structlog
@@ -24,6 +25,7 @@ from streams.topics import MAX_MESSAGE_BYTES
 log = structlog.get_logger(__name__)
 
 _IDLE_S = 1.0
+_BARRIER_WAIT_S = 0.05
 _K3_DELAY_S = 0.003
 
 
@@ -55,6 +57,7 @@ class Lane:
         self._stopping = self._waiting = False
         self._task: asyncio.Task[None] | None = None
         self._counts: dict[str, int] = {}
+        self._barrier: tuple[datetime, int] | None = None
 
     def start(self) -> "asyncio.Task[None]":
         self._task = asyncio.create_task(self._run(), name=f"lane-{self.partition}")
@@ -138,6 +141,8 @@ class Lane:
         """Take what has arrived, fold it, commit it."""
         next_timer_s = timers.seconds_to_next(clock.now())
         wait_s = _IDLE_S if next_timer_s is None else min(next_timer_s, _IDLE_S)
+        if self._barrier is not None:
+            wait_s = _BARRIER_WAIT_S
         self._waiting = True
         arrived: dict[TopicPartition, list[ConsumerRecord]] = await self._consumer.getmany(
             self._routed, self._attempts, timeout_ms=int(wait_s * 1000) + (wait_s > 0)
@@ -145,13 +150,33 @@ class Lane:
         self._waiting = False
         if self._stopping:
             return
-        folded = cycle.fold(arrived.get(self._routed, ()), arrived.get(self._attempts, ()), now=clock.now())
+        now = clock.now()
+        due_until = await self._due_until(timers, now)
+        routed, attempts = arrived.get(self._routed, ()), arrived.get(self._attempts, ())
+        folded = cycle.fold(routed, attempts, now=now, due_until=due_until)
         outgoing = cycle.outgoing(folded)
         if not outgoing and not arrived:
             return
         faults.point("K2")
         await self._commit(producer, outgoing, {tp: records[-1].offset + 1 for tp, records in arrived.items()})
         faults.point("K4")
+
+    async def _due_until(self, timers: Timers, now: datetime) -> datetime | None:
+        """Up to when timers may fire: None while reports that were in the log by then are still unread.
+
+        After an outage of ours the answer to a request, or the end of a call, may stand in the log behind us while its
+        deadline has passed. What the log knows comes before what the clock says.
+        """
+        if self._barrier is None:
+            if timers.seconds_to_next(now) != 0.0:
+                return None
+            end = (await self._consumer.end_offsets([self._attempts]))[self._attempts]
+            self._barrier = (now, end)
+        as_of, offset = self._barrier
+        if await self._consumer.position(self._attempts) < offset:
+            return None
+        self._barrier = None
+        return as_of
 
     async def _commit(self, producer: AIOKafkaProducer, outgoing: list[Outgoing], offsets: Mapping[TopicPartition, int]) -> None:
         await producer.begin_transaction()

@@ -1,4 +1,4 @@
-"""Faust, tamed: the app factory, our consumer, and the ways to consume. What stock Faust does otherwise stands in docs and tests."""
+"""Faust, tamed: the app factory, our consumer, and the ways to consume."""
 
 from streams.faust_host.consume import batches, each
 from streams.faust_host.delivered import Delivered

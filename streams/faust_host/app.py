@@ -71,7 +71,8 @@ class App(faust.App):
 
     def on_init_dependencies(self) -> Iterable[Service]:
         """Faust's monitor is left out: it costs more a record than everything else here together."""
-        return self.boot_strategy.producer_only() if self.producer_only else self.boot_strategy.server()
+        services: Iterable[Service] = self.boot_strategy.producer_only() if self.producer_only else self.boot_strategy.server()
+        return services
 
     def _crash(self, reason: BaseException) -> None:
         super()._crash(reason)
@@ -80,7 +81,7 @@ class App(faust.App):
     def on_rebalance_start(self) -> None:
         super().on_rebalance_start()
         # Without a sensor Faust's state is empty, which it takes for missing and warns of in every rebalance.
-        self._rebalancing_sensor_state = self._rebalancing_sensor_state or {"sensors": None}
+        self._rebalancing_sensor_state: dict[str, Any] = {"sensors": None}
 
     def _new_transport(self) -> Any:
         return Transport(self.conf.broker_consumer, self)

@@ -47,7 +47,6 @@ async def each(stream: Any, handle: HandleOne, *, concurrency: int) -> None:
     """
     queue = queue_of(stream)
     free = asyncio.Semaphore(concurrency)
-    running: set[asyncio.Task[None]] = set()
 
     async def run(record: Delivered) -> None:
         try:
@@ -61,13 +60,9 @@ async def each(stream: Any, handle: HandleOne, *, concurrency: int) -> None:
             await free.acquire()
             try:
                 event = await queue.get()
-            except StopAsyncIteration:  # how Faust stops an agent that waits
-                for task in running:
-                    task.cancel()
-                return
+            except StopAsyncIteration:
+                return  # how Faust stops an agent that waits; it cancels this task next, and the group cancels its own
             if taken(event):
-                task = tasks.create_task(run(Delivered(event)))
-                running.add(task)
-                task.add_done_callback(running.discard)
+                tasks.create_task(run(Delivered(event)))
             else:
                 free.release()

@@ -48,10 +48,11 @@ class Delivered:
     @property
     def timestamp_ms(self) -> int:
         """Milliseconds since the epoch, as the topic's timestamp type says: of the producer or of the log."""
-        return round(self._message.timestamp * 1000)
+        milliseconds: int = round(self._message.timestamp * 1000)
+        return milliseconds
 
     def ack(self) -> bool:
-        """Say that the record is done. False when it was done already, or its partition has moved: then it comes again elsewhere."""
+        """Say that the record is done. False when it was done already, or its partition has moved and it comes again there."""
         return bool(self._event.ack())
 
     def __repr__(self) -> str:

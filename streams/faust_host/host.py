@@ -16,6 +16,9 @@ from streams.faust_host.tables import CompactedTable
 
 log = logging.getLogger(__name__)
 
+STOP_S = 6.0
+"""For cancelled work to report, for the last commit, and for leaving the group."""
+
 AgentFunction = Callable[[Any], Awaitable[None]]
 
 
@@ -117,7 +120,10 @@ class Host:
             self.consumer.assignment()
             if not self.app.crashed and not await self.consumer.drain(self.options.drain_timeout_s):
                 log.warning("%s: stopping with events in work after %s s", self.options.group, self.options.drain_timeout_s)
-        await self.app.stop()
+        try:
+            await asyncio.wait_for(self.app.stop(), STOP_S)
+        except TimeoutError:
+            log.warning("%s: the app did not stop within %s s; what was in work comes again", self.options.group, STOP_S)
 
     def _raise_if_crashed(self) -> None:
         if self.app.crashed:

@@ -4,10 +4,12 @@ Rules
 1. A record is waiting from its delivery, in work once an agent took it, done once it was acknowledged.
 2. The committable offset is the smallest that is not done, be it waiting, in work, or not yet read.
 3. When the consumer goes back to the committed offset (after a rebalance), what was waiting is forgotten, for it will be read
-   again; what is in work or done stays known and is not delivered twice.
+   again; what is in work or done stays known and is not delivered twice. A new owner learns what was done from the commit.
 4. A tracker that was dropped (its partition had moved, and somebody else may have committed) still takes acknowledgements, which
    then count for nothing: nobody asks it for a committable offset any more.
 """
+
+from collections.abc import Iterable
 
 
 class PartitionOffsets:
@@ -15,17 +17,22 @@ class PartitionOffsets:
 
     __slots__ = ("_done", "_next", "_waiting", "_working", "readings")
 
-    def __init__(self, position: int | None) -> None:
+    def __init__(self, position: int | None, done: Iterable[int] = ()) -> None:
         self._next = position
         self._waiting: dict[int, object] = {}
         self._working: dict[int, object] = {}
-        self._done: set[int] = set()
+        self._done = set(done)
         self.readings = 0
         """How often the consumer went back; what was fetched in an earlier reading must not be delivered in this one."""
 
     @property
     def in_work(self) -> int:
         return len(self._working)
+
+    @property
+    def done(self) -> frozenset[int]:
+        """What is done beyond the committable offset."""
+        return frozenset(self._done)
 
     @property
     def held(self) -> int:

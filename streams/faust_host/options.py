@@ -39,7 +39,9 @@ class HostOptions:
 
     def __post_init__(self) -> None:
         if self.max_poll_records * 5 > self.buffer_records:
-            raise ValueError(f"max_poll_records={self.max_poll_records} must be at most a fifth of buffer_records={self.buffer_records}")
+            raise ValueError(
+                f"max_poll_records={self.max_poll_records} must be at most a fifth of buffer_records={self.buffer_records}"
+            )
 
     @property
     def heartbeat_ms(self) -> int:

@@ -64,13 +64,13 @@ class Stream(FaustStream):
         self.current_event = event
         _current_event.set(None if event is None else weakref.ref(event))
 
-    def take(self, max_: int, within: Any) -> Any:  # noqa: ARG002 - Faust's signature
+    def take(self, max_: int, within: Any) -> Any:
         raise NotImplementedError(f"Stream.take {_UNSAFE}")
 
-    def take_events(self, max_: int, within: Any) -> Any:  # noqa: ARG002 - Faust's signature
+    def take_events(self, max_: int, within: Any) -> Any:
         raise NotImplementedError(f"Stream.take_events {_UNSAFE}")
 
-    def take_with_timestamp(self, max_: int, within: Any, timestamp_field_name: str) -> Any:  # noqa: ARG002 - Faust's signature
+    def take_with_timestamp(self, max_: int, within: Any, timestamp_field_name: str) -> Any:
         raise NotImplementedError(f"Stream.take_with_timestamp {_UNSAFE}")
 
 

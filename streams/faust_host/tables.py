@@ -99,6 +99,8 @@ class Recovery(FaustRecovery):
 
 
 class TableManager(FaustTableManager):
+    _ours: Recovery | None = None
+
     async def on_start(self) -> None:
         """As Faust's, without its second of waiting for tables that are declared late: ours are declared before the start."""
         await self._update_channels()
@@ -106,6 +108,6 @@ class TableManager(FaustTableManager):
 
     @property
     def recovery(self) -> Recovery:
-        if self._recovery is None:
-            self._recovery = Recovery(self.app, self, beacon=self.beacon, loop=self.loop)
-        return self._recovery
+        if self._ours is None:
+            self._ours = self._recovery = Recovery(self.app, self, beacon=self.beacon, loop=self.loop)
+        return self._ours

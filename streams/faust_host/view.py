@@ -63,7 +63,7 @@ class View:
             await self._consumer.stop()
             raise
         self._follower = asyncio.create_task(self._follow(), name=f"view of {self._topic}")
-        self._follower.add_done_callback(lambda _: (self._caught_up.set(), self._changed.set()))
+        self._follower.add_done_callback(self._wake_waiters)
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
@@ -108,7 +108,7 @@ class View:
             raise SettingsError(f"topic {self._topic!r} does not exist on this broker; `penstock topics` shows what is there")
         self._consumer.subscribe([self._topic])
         async with asyncio.timeout(ASSIGN_S):
-            while not self._consumer.assignment():
+            while not self._consumer.assignment():  # noqa: ASYNC110 - aiokafka has no event for it
                 await asyncio.sleep(0.01)
 
     async def _follow(self) -> None:
@@ -133,6 +133,10 @@ class View:
         self._read = {tp: await self._consumer.position(tp) for tp in self._ends}
         if all(self._read[tp] >= end for tp, end in self._ends.items()):
             self._caught_up.set()
+
+    def _wake_waiters(self, _: object) -> None:
+        self._caught_up.set()
+        self._changed.set()
 
     def _raise_if_failed(self) -> None:
         if self._follower is not None and self._follower.done() and not self._follower.cancelled():

@@ -15,11 +15,12 @@ _CONNECT_TIMEOUT_S = 1.0
 
 
 class Valkey:
-    """Raises StoreUnavailable for whatever goes wrong, at the latest after `timeout_s`. Connects when it is first asked."""
+    """Raises StoreUnavailable for whatever goes wrong, at the latest after its time. Connects when it is first asked."""
 
-    def __init__(self, url: str, *, timeout_s: float) -> None:
-        """Raises SettingsError when `url` is none of a Redis server."""
+    def __init__(self, url: str, *, timeout_s: float, store_timeout_s: float = 1.0) -> None:
+        """`timeout_s` bounds reading, for which requests wait. Raises SettingsError when `url` is none of a Redis server."""
         self._timeout_s = timeout_s
+        self._store_timeout_s = max(timeout_s, store_timeout_s)
         try:
             # redis-py would try again three times, with pauses: a cache is not waited for.
             self._client: Redis = Redis.from_url(
@@ -50,7 +51,7 @@ class Valkey:
             pipeline.set(key, value, ex=ttl_s)
         count = len(pipeline)
         try:
-            async with asyncio.timeout(self._timeout_s):
+            async with asyncio.timeout(self._store_timeout_s):
                 await pipeline.execute()
         except (RedisError, OSError, TimeoutError) as error:
             raise StoreUnavailable(f"Valkey did not take {count} answers: {type(error).__name__}") from error

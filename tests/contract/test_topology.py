@@ -1,5 +1,6 @@
 """`streams/topology.py` is the order of the stages, written once: topics, roles and the README's diagram follow it."""
 
+import ast
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,38 @@ def test_every_name_of_a_hop_is_a_topic() -> None:
     assert named <= set(TOPICS)
     assert {*topology.PUBLISHED_BY_YOU, *topology.READ_BY_YOU} <= set(TOPICS)
     assert len({hop.agent for hop in HOPS}) == len(HOPS)
+
+
+def declared_agents() -> dict[str, str]:
+    """Agent and topic of every `@app.agent(topic, name=...)` in the code, as written; constants looked up in their module."""
+    found = {}
+    for path in sorted((ROOT / "streams").rglob("*.py")):
+        tree = ast.parse(path.read_text("utf-8"))
+        constants = {
+            target.id: node.value.value
+            for node in tree.body
+            if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant)
+            for target in node.targets
+            if isinstance(target, ast.Name)
+        }
+        for node in ast.walk(tree):
+            if not isinstance(node, ast.AsyncFunctionDef):
+                continue
+            for call in node.decorator_list:
+                if isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute) and call.func.attr == "agent":
+                    (name,) = (given.value for given in call.keywords if given.arg == "name")
+                    agent = constants[name.id] if isinstance(name, ast.Name) else ast.literal_eval(name)
+                    found[agent] = ast.unparse(call.args[0])
+    return found
+
+
+def test_agents_of_the_topology_are_those_that_are_declared() -> None:
+    declared = declared_agents()
+    faust = {hop.agent: hop.sources for hop in HOPS if hop.role != "dispatch"}
+    assert set(declared) == set(faust)
+    for agent, source in declared.items():
+        (topic,) = faust[agent]
+        assert eval(source, {"topics": topics, "provider": ANY_PROVIDER}) == topic, agent
 
 
 def test_the_answer_and_the_money_come_from_one_transaction() -> None:

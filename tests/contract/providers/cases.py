@@ -11,7 +11,7 @@ from schemas.deployments import Provider, ProviderKind
 
 RECORDED = Path(__file__).parent / "recorded"
 KEY = "sk-SECRET-KEY"
-TEXT = "Grüße – it is 21 °C 🌦"
+TEXT = "Grüße – it is 21 °C 🌦"  # noqa: RUF001 - characters of two, three and four bytes
 
 
 @dataclass(frozen=True)

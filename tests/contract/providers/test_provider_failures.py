@@ -3,6 +3,7 @@
 import asyncio
 import json
 import time
+from email.utils import formatdate
 
 import pytest
 
@@ -50,7 +51,7 @@ def named(found, kind, billing):
         (529, "error_5xx", FailureKind.OVERLOADED),
     ],
 )
-async def test_an_error_status_is_named_and_not_billed(spoken, server, status, recorded, kind, streamed):
+async def test_an_error_status_is_named_and_not_billed(spoken, server, status, recorded, kind, streamed):  # noqa: PLR0917
     body = json.loads(spoken.recorded(recorded))
     if spoken.name == "google":
         body["error"]["code"] = status
@@ -78,8 +79,6 @@ async def test_retry_after_is_passed_on_as_it_was_said(spoken, server, said, sec
 
 @EVERY
 async def test_retry_after_may_be_a_date(spoken, server):
-    from email.utils import formatdate
-
     body = spoken.recorded("error_5xx")
     header = ("Retry-After", formatdate(time.time() + 30, usegmt=True))
     found = await complete(spoken, server, call(), Reply(body, status=503, headers=(header,)))
@@ -116,7 +115,7 @@ async def test_a_certificate_that_nobody_signed(spoken, server, self_signed):
 @EVERY
 async def test_plain_http_where_tls_is_spoken(spoken, server):
     server.address = server.address.replace("http:", "https:")
-    named(await complete(spoken, server, call()), FailureKind.UNREACHABLE, Billing.NOT_BILLED)
+    named(await complete(spoken, server, call(), timeout_s=0.5), FailureKind.UNREACHABLE, Billing.NOT_BILLED)
 
 
 @EVERY
@@ -207,8 +206,7 @@ async def test_cancellation_passes_through_and_leaves_no_connection(spoken, serv
     server.will(Reply(b"", ending=Ending.HANG, silent=True))
     adapter = spoken.adapter(server.address)
     task = asyncio.create_task(adapter.complete(call(), timeout_s=5))
-    while not server.asked:
-        await asyncio.sleep(0.01)
+    await asyncio.wait_for(server.arrived.wait(), 5)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task

@@ -50,6 +50,7 @@ class Server:
     replies: deque[Reply] = field(default_factory=deque)
     asked: list[Asked] = field(default_factory=list)
     connections: int = 0
+    arrived: asyncio.Event = field(default_factory=asyncio.Event)
     _writers: set[asyncio.StreamWriter] = field(default_factory=set)
     _tasks: set[asyncio.Task] = field(default_factory=set)
 
@@ -63,9 +64,10 @@ class Server:
         try:
             while (asked := await _read(reader)) is not None:
                 self.asked.append(asked)
+                self.arrived.set()
                 if not await self._answer(self.replies.popleft(), writer):
                     return
-        except (ConnectionError, asyncio.IncompleteReadError):
+        except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
             pass
         finally:
             self._writers.discard(writer)
@@ -113,7 +115,7 @@ async def _write(reply: Reply, writer: asyncio.StreamWriter) -> None:
         writer.write(b"%x\r\n%b\r\n" % (len(piece), piece) if reply.chunked else piece)
         await writer.drain()
         if reply.pieces > 1 or reply.drip_s is not None:
-            await asyncio.sleep(reply.drip_s or 0.002)
+            await asyncio.sleep(reply.drip_s or 0)
     if reply.chunked and reply.ending is not Ending.RESET and not (reply.cut is not None and reply.ending is Ending.CLOSE):
         writer.write(b"0\r\n\r\n")
     await writer.drain()

@@ -94,7 +94,7 @@ class Rig:
 
     async def until(self, condition: Any, *, within_s: float = WAIT_S) -> None:
         async with asyncio.timeout(within_s):
-            while not condition():
+            while not condition():  # noqa: ASYNC110 - the condition is of the log, not of this loop
                 await asyncio.sleep(0.02)
 
     async def read(self) -> None:

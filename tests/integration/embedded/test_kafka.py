@@ -1,5 +1,6 @@
 """The embedded broker keeps its data, survives a kill, and listens nowhere else."""
 
+import asyncio
 import signal
 import socket
 import uuid
@@ -20,7 +21,7 @@ pytestmark = pytest.mark.stack
 
 
 async def make_topic(bootstrap_servers, name):
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap_servers)
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap_servers, request_timeout_ms=20_000)
     await admin.start()
     try:
         await admin.create_topics([NewTopic(name, num_partitions=1, replication_factor=1)])
@@ -38,7 +39,7 @@ async def read(bootstrap_servers, topic, count):
     consumer = aiokafka.AIOKafkaConsumer(
         topic, bootstrap_servers=bootstrap_servers, auto_offset_reset="earliest", isolation_level="read_committed"
     )
-    async with consumer:
+    async with consumer, asyncio.timeout(30):
         return [(await consumer.getone()).value for _ in range(count)]
 
 

@@ -1,6 +1,6 @@
 """A process to be killed: handles numbered records concurrently and notes each in a file once it is done.
 
-`python -m tests.integration.faust_host.killed stock|ours BOOTSTRAP GROUP TOPIC NOTES STUCK`; the record whose number is STUCK is never done.
+`python -m tests.integration.faust_host.killed stock|ours BOOTSTRAP GROUP TOPIC NOTES STUCK`: record number STUCK is never done.
 """
 
 import asyncio
@@ -15,9 +15,10 @@ import faust
 from tests.integration.faust_host.rig import Rig
 
 
-async def main(kind: str, bootstrap_servers: str, group: str, topic: str, notes: str, stuck: str) -> None:
+async def main(kind: str, bootstrap_servers: str, *names: str) -> None:
+    group, topic, notes, stuck = names
     tasks: set[asyncio.Task[None]] = set()
-    with Path(notes).open("ab", buffering=0) as file:
+    with Path(notes).open("ab", buffering=0) as file:  # noqa: ASYNC230 - a note must be on disk before the acknowledgement
 
         async def handle(event: Any) -> None:
             await asyncio.sleep(random.uniform(0, 0.02) if event.value != stuck.encode() else 3600)

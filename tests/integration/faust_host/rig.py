@@ -78,7 +78,17 @@ class Rig:
         """Run an app; `options` are for the app it is: Faust's settings or our HostOptions."""
         group = group or f"group-{uuid.uuid4().hex[:12]}"
         if not self.stock:
-            ours = host(group, bootstrap_servers=self.bootstrap_servers, **{"commit_interval_s": COMMIT_S, "drain_timeout_s": 0.2, "revoke_grace_s": 0.2, "session_timeout_ms": SESSION_MS, **options})
+            ours = host(
+                group,
+                bootstrap_servers=self.bootstrap_servers,
+                **{
+                    "commit_interval_s": COMMIT_S,
+                    "drain_timeout_s": 0.2,
+                    "revoke_grace_s": 0.2,
+                    "session_timeout_ms": SESSION_MS,
+                    **options,
+                },
+            )
             declare(ours.app)
             async with ours.running():
                 yield group, ours.app
@@ -90,7 +100,15 @@ class Rig:
                 value_serializer="raw",
                 topic_disable_leader=True,
                 topic_allow_declare=False,
-                **{"broker_commit_interval": COMMIT_S, "broker_session_timeout": SESSION_MS / 1000, "broker_heartbeat_interval": SESSION_MS / 3000, "web_enabled": False, "stream_wait_empty": False, "datadir": datadir, **options},
+                **{
+                    "broker_commit_interval": COMMIT_S,
+                    "broker_session_timeout": SESSION_MS / 1000,
+                    "broker_heartbeat_interval": SESSION_MS / 3000,
+                    "web_enabled": False,
+                    "stream_wait_empty": False,
+                    "datadir": datadir,
+                    **options,
+                },
             )
             declare(app)
             await app.start()

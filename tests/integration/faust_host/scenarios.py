@@ -1,4 +1,4 @@
-"""What plain Faust code does with its offsets. Each scenario is the same code on both hosts; what it returns is compared by a test."""
+"""What plain Faust code does with its offsets. Each scenario is the same code on both hosts; a test compares what it returns."""
 
 import asyncio
 import contextlib
@@ -128,7 +128,7 @@ async def decode_fails(rig: Rig) -> dict[str, Any]:
         @app.agent(app.topic(topic, value_type=Order), name="a")
         async def agent(stream: Any) -> None:
             async for order in stream:
-                seen.append(order.number)
+                seen.append(order.number)  # noqa: PERF401 - an agent's stream has no end
 
     return {**await _run_and_look(rig, declare, topic), "seen": seen}
 
@@ -150,7 +150,7 @@ async def aborted_transaction(rig: Rig) -> dict[str, Any]:
         @app.agent(app.topic(topic), name="a")
         async def agent(stream: Any) -> None:
             async for value in stream:
-                seen.append(value.decode())
+                seen.append(value.decode())  # noqa: PERF401 - an agent's stream has no end
 
     async with rig.app(declare):
         await until(lambda: "committed" in seen)
@@ -161,7 +161,9 @@ async def reply_header(rig: Rig) -> dict[str, Any]:
     """A stranger's record asks for the agent's yields to be sent to a topic of the stranger's choice."""
     topic, elsewhere = await rig.topic(), await rig.topic()
     await rig.produce(
-        topic, b"secret", headers=[("Faust-Ag-ReplyTo", elsewhere.encode()), ("Faust-Ag-CorrelationId", b"1"), ("traceparent", b"t")]
+        topic,
+        b"secret",
+        headers=[("Faust-Ag-ReplyTo", elsewhere.encode()), ("Faust-Ag-CorrelationId", b"1"), ("traceparent", b"t")],
     )
     headers: list[str] = []
 

@@ -138,7 +138,9 @@ async def test_view_recovers_and_follows(rig: Rig, end: str) -> None:
 async def test_view_tells_each_record(rig: Rig) -> None:
     topic, _ = await totals(rig, "record")
     seen: list[tuple[bytes | None, bytes | None]] = []
-    async with View(topic, bootstrap_servers=rig.bootstrap_servers, on_record=lambda key, value: seen.append((key, value))) as view:
+    async with View(
+        topic, bootstrap_servers=rig.bootstrap_servers, on_record=lambda key, value: seen.append((key, value))
+    ) as view:
         await view.wait_ready(5)
     assert seen[-2:] == [(KEYS[0], None), (KEYS[4], b"3")]
 

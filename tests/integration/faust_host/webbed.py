@@ -1,4 +1,4 @@
-"""Faust's own command line, for the test that no port opens: `python -m tests.integration.faust_host.webbed stock|ours BOOTSTRAP TOPIC worker …`."""
+"""Faust's own command line, for the test that no port opens: `… webbed stock|ours BOOTSTRAP TOPIC worker …`."""
 
 import sys
 import uuid

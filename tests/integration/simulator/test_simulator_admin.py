@@ -70,11 +70,11 @@ async def test_stats(http: aiohttp.ClientSession) -> None:
 
 
 async def test_from_to_is_a_time_window(http: aiohttp.ClientSession) -> None:
-    await put(http, "openai", {"faults": [{"fault": "http_503", "from_s": 0.2, "to_s": 0.5}]})
+    await put(http, "openai", {"faults": [{"fault": "http_503", "from_s": 0.5, "to_s": 1.5}]})
     assert await statuses(http, 1) == [200]
-    await asyncio.sleep(0.3)
+    await asyncio.sleep(0.8)
     assert await statuses(http, 1) == [503]
-    await asyncio.sleep(0.3)
+    await asyncio.sleep(0.8)
     assert await statuses(http, 1) == [200]
 
 
@@ -96,13 +96,13 @@ async def test_a_provider_with_a_port_of_its_own_can_be_refused_and_comes_back(
 
 async def test_a_refusal_can_be_a_time_window(simulator: Running, http: aiohttp.ClientSession) -> None:
     url = f"{simulator.url_of('deepseek')}/chat/completions"
-    await put(http, "deepseek", {"faults": [{"fault": "refused", "from_s": 0.1, "to_s": 0.5}]})
+    await put(http, "deepseek", {"faults": [{"fault": "refused", "from_s": 0.5, "to_s": 1.5}]})
     async with http.post(url, json=BODY) as reply:
         assert reply.status == 200
-    await asyncio.sleep(0.25)
+    await asyncio.sleep(0.8)
     with pytest.raises(aiohttp.ClientConnectorError):
         await http.post(url, json=BODY)
-    await asyncio.sleep(0.45)
+    await asyncio.sleep(0.9)
     async with http.post(url, json=BODY) as reply:
         assert reply.status == 200
 

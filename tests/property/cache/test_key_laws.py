@@ -3,7 +3,7 @@
 import json
 from dataclasses import replace
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from processors.cache.key import identify
@@ -25,6 +25,7 @@ def shuffled(value: object, draw) -> object:
 
 
 @given(data=st.data(), extra=OBJECTS)
+@settings(deadline=None)
 def test_field_order_and_spacing_are_ignored(data, extra):
     one = identify(replace(BASE, extra_json=json.dumps(extra)))
     other = identify(replace(BASE, extra_json=json.dumps(shuffled(extra, data.draw), indent=2, ensure_ascii=False)))
@@ -32,6 +33,7 @@ def test_field_order_and_spacing_are_ignored(data, extra):
 
 
 @given(first=OBJECTS, second=OBJECTS)
+@settings(deadline=None)
 def test_different_parameters_have_different_keys(first, second):
     one, other = (identify(replace(BASE, extra_json=json.dumps(extra))) for extra in (first, second))
     same = json.dumps(first, sort_keys=True) == json.dumps(second, sort_keys=True)
@@ -40,6 +42,7 @@ def test_different_parameters_have_different_keys(first, second):
 
 
 @given(*[st.lists(st.tuples(st.sampled_from(["user", "assistant"]), st.text(max_size=6)), max_size=3)] * 2)
+@settings(deadline=None)
 def test_conversations_never_run_into_each_other(first, second):
     """A message's end is part of the form: `ab` + `c` is not `a` + `bc`."""
     one, other = (
@@ -49,6 +52,7 @@ def test_conversations_never_run_into_each_other(first, second):
 
 
 @given(*[st.tuples(st.text(min_size=1, max_size=4), st.text(max_size=4))] * 2)
+@settings(deadline=None)
 def test_tenant_and_model_never_run_into_each_other(first, second):
     one, other = (identify(replace(BASE, tenant=tenant, model=model)) for tenant, model in (first, second))
     assert (one.cache_key == other.cache_key) == (first == second)

@@ -111,11 +111,13 @@ def fold(those: list[tuple[CostEvent, datetime]]) -> dict[str, CostTotal]:
 
 
 @given(data=st.data(), those=st.lists(st.tuples(events(), TIMES), max_size=12))
+@settings(deadline=None)
 def test_totals_are_order_free(data, those):
     assert fold(those) == fold(data.draw(st.permutations(those)))
 
 
 @given(st.lists(events(), max_size=12))
+@settings(deadline=None)
 def test_totals_hold_every_event_once(those):
     totals = fold([(event, START) for event in those]).values()
     calls = [event for event in those if event.kind is CostKind.CALL]
@@ -127,6 +129,7 @@ def test_totals_hold_every_event_once(those):
 
 
 @given(*[st.tuples(*[st.text("ab|%", max_size=4)] * 3)] * 2)
+@settings(deadline=None)
 def test_two_totals_never_share_a_key(first_parts, second_parts):
     first = CostTotal("t", *first_parts, START, START)
     second = CostTotal("t", *second_parts, START, START)

@@ -29,6 +29,7 @@ GOOD = InferenceResponse(
     cost_nanousd=12,
     provider="openai",
     deployment="mini",
+    response_model="gpt-dated",
     cache=CacheState.MISS,
     cache_key="k",
     cache_ttl_s=60,

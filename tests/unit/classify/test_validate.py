@@ -83,6 +83,7 @@ def test_valid(request_):
         (changed(response_format_json='"text"'), "response_format_json must hold an object"),
         (changed(cache=CachePolicy(ttl_s=0)), "cache.ttl_s is 0"),
         (changed(preferences=Preferences(max_cost_nanousd=-1)), "preferences.max_cost_nanousd is -1"),
+        (changed(preferences=Preferences(providers=("p",) * 65)), "preferences.providers has 65 entries"),
         (changed(metadata={str(i): "" for i in range(65)}), "metadata has 65 entries"),
         (changed(metadata={"k": "v" * 4_097}), "metadata holds a name over 256 or a value over 4096 characters"),
     ],

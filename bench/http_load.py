@@ -1,0 +1,95 @@
+"""The load for HTTP gateways: one chat completion after another on each connection, over bare asyncio. A process of its own.
+
+    python bench/http_load.py PORT PATH HEADERS_JSON BODY_JSON CONNECTIONS COUNT
+
+Ends with one line of JSON: requests a second between the first and the last tenth, and latencies.
+"""
+
+import asyncio
+import json
+import sys
+import time
+from typing import Any
+
+import psutil
+import uvloop
+from driver import quantiles, rates
+
+
+class Client(asyncio.Protocol):
+    """Sends the next request as soon as the reply is whole, while the run has some left."""
+
+    def __init__(self, run: "Run") -> None:
+        self.run, self.buffer, self.sent_s = run, b"", 0.0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport: Any = transport
+        self.send()
+
+    def send(self) -> None:
+        if self.run.left == 0:
+            self.transport.close()
+            return
+        self.run.left -= 1
+        self.sent_s = time.monotonic()
+        self.transport.write(self.run.request)
+
+    def data_received(self, data: bytes) -> None:
+        self.buffer += data
+        head, found, body = self.buffer.partition(b"\r\n\r\n")
+        if not found or not _whole(head.lower(), body):
+            return
+        if not head.startswith(b"HTTP/1.1 200"):
+            self.run.fail(RuntimeError(f"the gateway answered {self.buffer[:400]!r}"))
+            return
+        now_s = time.monotonic()
+        self.run.latencies_ms.append((now_s - self.sent_s) * 1000)
+        self.run.answered.append(now_s)
+        self.buffer = b""
+        if len(self.run.answered) == self.run.count:
+            self.run.done.set_result(None)
+        self.send()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        if not self.run.done.done() and self.run.left:
+            self.run.fail(RuntimeError(f"the gateway closed a connection: {error!r}"))
+
+
+class Run:
+    """What the clients of a run share."""
+
+    def __init__(self, request: bytes, count: int) -> None:
+        self.request, self.count, self.left = request, count, count
+        self.latencies_ms: list[float] = []
+        self.answered: list[float] = []
+        self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def fail(self, error: Exception) -> None:
+        if not self.done.done():
+            self.done.set_exception(error)
+
+
+def _whole(head: bytes, body: bytes) -> bool:
+    if b"content-length: " in head:
+        return len(body) == int(head.split(b"content-length: ")[1].split(b"\r\n")[0])
+    return body.endswith(b"0\r\n\r\n")
+
+
+async def main(port: str, path: str, headers: str, body: str, connections: str, count: str) -> dict[str, Any]:
+    head = "".join(f"{name}: {value}\r\n" for name, value in json.loads(headers).items())
+    request = f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n{head}Content-Length: {len(body)}\r\n\r\n{body}"
+    run, process = Run(request.encode(), int(count)), psutil.Process()
+    cpu_s, began_s = sum(process.cpu_times()[:2]), time.monotonic()
+    loop = asyncio.get_running_loop()
+    for _ in range(int(connections)):
+        await loop.create_connection(lambda: Client(run), "127.0.0.1", int(port))
+    await asyncio.wait_for(run.done, timeout=300)
+    return {
+        **rates(run.answered, run.count, began_s),
+        **{f"latency_ms_{name}": value for name, value in quantiles(run.latencies_ms).items()},
+        "cpu_ms_per_request": (sum(process.cpu_times()[:2]) - cpu_s) * 1000 / run.count,
+    }
+
+
+if __name__ == "__main__":
+    print(json.dumps(uvloop.run(main(*sys.argv[1:]))), flush=True)

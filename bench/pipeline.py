@@ -1,0 +1,119 @@
+"""Measures the whole pipeline on this machine, beside a raw aiokafka loop on the same broker.
+
+    python bench/pipeline.py [--quick] [--only throughput,latency] [--rounds 3] [--output FILE]
+
+Rounds are interleaved, so that what else the machine does falls on all alike: read ratios, and CPU milliseconds. Medians over
+rounds; every sample is in the JSON. `docs/benchmarks.md` says how to read it.
+"""
+
+import argparse
+import asyncio
+import json
+import shutil
+import statistics
+import sys
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from machine import ROOT, described
+from rich.console import Console
+from rich.table import Table
+from rig import Rig, open_rig
+from stages import QUICK, STAGES, Sizes
+
+from schemas.errors import SettingsError
+from streams.embedded.events import Exited, Failed, StackEvent
+
+ALWAYS = ("warm-up", "verify")
+_out = Console(stderr=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="one small round of everything, in about a minute")
+    parser.add_argument("--only", metavar="STAGE,…", help=f"of {', '.join(s for s in STAGES if s not in ALWAYS)}")
+    parser.add_argument("--rounds", type=int, metavar="N")
+    parser.add_argument("--output", type=Path, default=ROOT / "bench" / "results" / "latest.json")
+    arguments = parser.parse_args()
+    wanted = arguments.only.split(",") if arguments.only else list(STAGES)
+    if unknown := [stage for stage in wanted if stage not in STAGES]:
+        parser.error(f"there is no stage {', '.join(unknown)}")
+    sizes = QUICK if arguments.quick else Sizes()
+    if arguments.rounds:
+        sizes = replace(sizes, rounds=arguments.rounds)
+    try:
+        result = asyncio.run(run([s for s in STAGES if s in wanted or s in ALWAYS], sizes))
+    except SettingsError as error:
+        sys.exit(str(error))
+    arguments.output.parent.mkdir(parents=True, exist_ok=True)
+    arguments.output.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    show(result)
+    _out.print(f"written to {arguments.output}")
+
+
+async def run(stages: list[str], sizes: Sizes) -> dict[str, Any]:
+    """Start everything, run the stages in order, stop everything. The data directory goes away unless something fails."""
+    about = described()
+    parent = ROOT / ".penstock" / "bench"
+    parent.mkdir(parents=True, exist_ok=True)
+    data_dir = Path(tempfile.mkdtemp(prefix="run-", dir=parent))
+    try:
+        async with open_rig(data_dir, on_event=_tell) as rig:
+            for name in stages:
+                began_s = time.monotonic()
+                await STAGES[name](rig, sizes)
+                _out.print(f"{name}: {time.monotonic() - began_s:.0f} s")
+            result = {**about, "rounds": sizes.rounds, "stages": stages, **summary(rig)}
+    except BaseException:
+        _out.print(f"what the processes said is in {data_dir / 'logs'}")
+        raise
+    else:
+        shutil.rmtree(data_dir, ignore_errors=True)
+        return result
+
+
+def summary(rig: Rig) -> dict[str, Any]:
+    """Medians by name, medians by process, and all samples."""
+    medians = {name: _round(statistics.median(values)) for name, values in rig.samples.items()}
+    by_process = {
+        (name if name.startswith(("rss", "idle")) else f"{name}_by_process"): {
+            process: _round(statistics.median(values)) for process, values in processes.items()
+        }
+        for name, processes in rig.by_process.items()
+    }
+    if "raw_loop_rps" in medians:
+        medians["pipeline_to_raw_loop"] = _round(medians["pipeline_rps"] / medians["raw_loop_rps"])
+    samples = {name: [_round(value) for value in values] for name, values in rig.samples.items()}
+    return {**medians, **by_process, "samples": samples}
+
+
+def show(result: dict[str, Any]) -> None:
+    console = Console()
+    console.print(f"commit {result['commit']}, {result['machine']['cores']} cores, {result['machine']['cpu']}")
+    table = Table("figure", "median", "samples")
+    for name, values in result["samples"].items():
+        table.add_row(name, f"{result[name]:g}", " ".join(f"{value:g}" for value in values))
+    console.print(table)
+    columns = [name for name, value in result.items() if isinstance(value, dict) and name not in {"machine", "samples"}]
+    table = Table("process", *columns)
+    processes = dict.fromkeys(process for name in columns for process in result[name])
+    for process in processes:
+        table.add_row(process, *(f"{result[name][process]:g}" if process in result[name] else "" for name in columns))
+    console.print(table)
+
+
+def _round(value: float) -> float:
+    """Three significant digits after the point where they mean something."""
+    return round(value, 3 if abs(value) < 100 else 1)
+
+
+def _tell(event: StackEvent) -> None:
+    if isinstance(event, Exited | Failed):
+        _out.print(event)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,116 @@
+"""What commands say when there is nothing to talk to: a clear message, the documented exit code, no traceback."""
+
+import socket
+import time
+
+import pytest
+
+from tests.integration.cli.command import InProcess, Penstock
+
+COMMANDS = (
+    "up", "worker", "simulate", "catalogue", "init", "demo", "ask", "publish", "consume", "costs", "topics", "doctor", "verify"
+)  # fmt: skip
+
+
+@pytest.fixture
+def penstock(tmp_path):
+    return Penstock(tmp_path)
+
+
+@pytest.fixture
+def quick(tmp_path, monkeypatch, capfd):
+    return InProcess(tmp_path, monkeypatch, capfd)
+
+
+def test_help_is_quick_and_names_every_command(penstock):
+    took = []
+    for _ in range(3):
+        began = time.monotonic()
+        found = penstock("--help")
+        took.append(time.monotonic() - began)
+    assert found.code == 0
+    for command in COMMANDS:
+        assert command in found.out
+    assert min(took) < 2.0, "the command line must not import Kafka clients to print its help"
+
+
+def test_the_version(penstock):
+    assert penstock("--version").out.startswith("penstock 0.")
+
+
+@pytest.mark.parametrize(
+    "command", [["ask", "hi"], ["costs"], ["topics"], ["consume", "costs"], ["verify"], ["init"], ["worker", "--role", "intake"]]
+)
+def test_no_stack_and_no_broker_named(quick, command):
+    found = quick(*command)
+    assert found.code == 2
+    assert "penstock up" in found.err
+    assert found.out == ""
+
+
+@pytest.mark.parametrize("command", [["ask", "hi"], ["costs"], ["topics"], ["consume", "costs"], ["verify"], ["init"]])
+def test_a_broker_that_is_away(quick, command):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # bound, and not listening: nothing answers
+        found = quick(*command, "--bootstrap-servers", f"127.0.0.1:{taken.getsockname()[1]}")
+    assert found.code == 2
+    assert "no Kafka answers at 127.0.0.1" in found.err
+
+
+@pytest.mark.parametrize(
+    ("command", "why"),
+    [
+        (["ask"], "Missing argument"),
+        (["sing"], "No such command"),
+        (["publish"], "name a FILE"),
+        (["publish", "nowhere.jsonl", "--dry-run"], "cannot be read"),
+        (["publish", "-", "--trace", "x.csv"], "one of them"),
+        (["publish", "--trace", "x.csv", "--rate", "3"], "--speed"),
+        (["publish", "-", "--output", "x"], "--wait"),
+        (["publish", "-", "--format", "xml"], "--format"),
+        (["consume", "nonsense", "--bootstrap-servers", "x:1"], "choose responses"),
+        (["consume", "costs", "--from", "noon"], "beginning"),
+        (["costs", "--by", "colour"], "--by takes"),
+        (["worker", "--role", "sing"], "there is no role"),
+        (["worker", "--role", "calls"], "there is no role"),
+        (["up", "--providers", "nobody"], "no provider nobody"),
+        (["up", "--no-simulator"], "OPENAI_API_KEY"),
+        (["simulate", "--fault", "nonsense"], "simulator:"),
+    ],
+)
+def test_usage_and_settings_are_refused_with_code_2(quick, command, why):
+    found = quick(*command)
+    assert found.code == 2, found
+    assert why in found.err
+
+
+def test_a_wrong_variable_is_named(tmp_path):
+    found = Penstock(tmp_path, variables=(("PENSTOCK_PARTITIONS", "many"), ("PENSTOCK_BOOTSTRAP_SERVERS", "x:1")))("costs")
+    assert found.code == 2
+    assert "PENSTOCK_PARTITIONS" in found.err
+    assert "many" not in found.err
+
+
+def test_doctor_says_what_to_do_without_anything_running(penstock):
+    found = penstock("doctor")
+    assert found.code == 1
+    assert "penstock up" in found.out
+    assert "OPENAI_API_KEY" in found.out
+
+
+def test_doctor_shows_no_key(tmp_path):
+    secret = "sk-very-secret"
+    found = Penstock(tmp_path, variables=(("OPENAI_API_KEY", secret),))("doctor", "--json")
+    assert secret not in found.out + found.err
+    keys = {check["name"]: check["level"] for check in found.lines}
+    assert (keys["key openai"], keys["key anthropic"]) == ("ok", "warn")
+
+
+def test_dry_run_needs_no_broker_and_names_bad_lines(penstock):
+    lines = '{"messages": [{"role": "user", "content": "a"}]}\n{"messages": 1}\n\nplain\n'
+    found = penstock("publish", "-", "--dry-run", "--json", stdin=lines)
+    assert found.code == 1
+    assert found.json["published"] == 1
+    assert [bad["line"] for bad in found.json["bad"]] == [2, 4]
+    strict = penstock("publish", "-", "--dry-run", "--json", "--strict", stdin=lines)
+    assert [bad["line"] for bad in strict.json["bad"]] == [2]
