@@ -57,8 +57,10 @@ class HealthView:
             try:
                 await self._follow()
             except KafkaError as error:
-                # Routing goes on with what is known: health is advice, and the dispatcher has circuits of its own.
                 log.warning("health_view_interrupted", error=type(error).__name__, next_step="it is retried; check the broker")
+            except Exception:
+                # Routing goes on with what is known: health is advice, and the dispatcher has circuits of its own.
+                log.exception("health_view_interrupted", next_step="it is retried; this is a defect, report it")
             await asyncio.sleep(_RETRY_S)
 
     async def _follow(self) -> None:
@@ -79,8 +81,8 @@ class HealthView:
             await consumer.stop()
 
     async def _read(self, consumer: Any) -> None:
-        while not (partitions := sorted(consumer.assignment())):
-            await asyncio.sleep(0.05)  # until the metadata of the topic has come
+        while not (partitions := sorted(consumer.assignment())):  # noqa: ASYNC110 - aiokafka tells nobody when it has them
+            await asyncio.sleep(0.05)
         since_ms = int((time.time() - LOOK_BACK_S) * 1000)
         starts = await consumer.offsets_for_times(dict.fromkeys(partitions, since_ms))
         ends = await consumer.end_offsets(partitions)

@@ -66,11 +66,9 @@ async def run(question: Question, bootstrap_servers: str | None, data_dir: Path 
     show_chunks = question.stream and not as_json
     with broker_errors(target.settings):
         async with AsyncExitStack() as services:
-            serde, publisher, reader = await asyncio.gather(
-                open_serde(target.settings, [topics.REQUESTS, topics.RESPONSES, topics.CHUNKS]),
-                services.enter_async_context(open_publisher(target.settings)),
-                services.enter_async_context(open_reader(target.settings, [topics.RESPONSES])),
-            )
+            serde = await open_serde(target.settings, [topics.REQUESTS, topics.RESPONSES, topics.CHUNKS])
+            reader = await services.enter_async_context(open_reader(target.settings, [topics.RESPONSES]))
+            publisher = await services.enter_async_context(open_publisher(target.settings))
             await reader.seek(End())
             answers = Answers(reader, serde.of(InferenceResponse))
             chunks = None

@@ -1,7 +1,7 @@
 """The codecs and the producer that commands use."""
 
 from collections.abc import AsyncIterator, Collection
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 from schemas.serde import Serde, schema_id_of
@@ -52,7 +52,10 @@ class Decoder:
 @asynccontextmanager
 async def open_publisher(settings: Settings) -> AsyncIterator[Publisher]:
     """A started producer; raises KafkaConnectionError when no Kafka answers."""
-    async with Publisher(
+    publisher = Publisher(
         bootstrap_servers=str(settings.bootstrap_servers), client_id=f"{settings.app}-cli", security=settings.kafka_security()
-    ) as publisher:
-        yield publisher
+    )
+    # Leaving is owed even when entering fails: a producer that could not connect still holds its client.
+    async with AsyncExitStack() as leaving:
+        leaving.push_async_exit(publisher)
+        yield await publisher.__aenter__()

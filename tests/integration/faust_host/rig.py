@@ -144,8 +144,12 @@ async def run_all(kind: str, bootstrap_servers: str) -> dict[str, Any]:
     }
 
 
+async def _main(kind: str, bootstrap_servers: str) -> None:
+    print(json.dumps(await run_all(kind, bootstrap_servers)), flush=True)
+    os._exit(0)  # a stock app that hangs in its start leaves threads and tasks that never end
+
+
 __all__ = ["HostFailed", "Rig", "numbers", "until"]
 
 if __name__ == "__main__":
-    print(json.dumps(asyncio.run(run_all(*sys.argv[1:]))), flush=True)
-    os._exit(0)  # a stock app that hangs in its start leaves a thread that never ends
+    asyncio.run(_main(*sys.argv[1:]))

@@ -46,10 +46,15 @@ def outcomes(kafka: RunningKafka) -> dict[tuple[str, str], Outcome]:
         for build in ("compiled", "pure")
     }
     found = {}
-    for which, process in running.items():
-        out, errors = process.communicate(timeout=90)
-        assert process.returncode == 0, errors[-4000:]
-        found[which] = json.loads(out.splitlines()[-1])
+    try:
+        for which, process in running.items():
+            out, errors = process.communicate(timeout=90)
+            assert process.returncode == 0, errors[-4000:]
+            found[which] = json.loads(out.splitlines()[-1])
+    finally:
+        for process in running.values():
+            process.kill()
+            process.communicate()
     return found
 
 

@@ -17,6 +17,7 @@ from schemas.calls import CallOrdered, CallReported
 from schemas.health import HealthEvent
 from schemas.outcomes import ResponseChunk
 from schemas.requests import InferenceRequest, Message, Operation
+from schemas.serde import Serde
 from streams import clock, topics
 from streams.bootstrap import create_topics
 from streams.catalogue import load_catalogue
@@ -120,9 +121,7 @@ class Bench:
                 stop.set()
                 await asyncio.wait_for(task, WAIT_S + 10)
 
-    async def read(
-        self, topic: str, *, count: int, where: Callable[[Any], bool] = lambda _: True, settle_s: float = 0.3
-    ) -> list[Any]:
+    async def read(self, topic: str, *, count: int, settle_s: float = 0.3) -> list[Any]:
         """The first `count` records of this provider, and what follows within `settle_s`, in the order of each partition."""
         consumer = AIOKafkaConsumer(
             topic,
@@ -132,8 +131,7 @@ class Bench:
         )
         await consumer.start()
         try:
-            async with open_codecs(self.settings) as serde:
-                return await _read(consumer, serde.of(TYPES[topic]), self._is_mine, where, count=count, settle_s=settle_s)
+            return await _read(consumer, Serde().of(TYPES[topic]), self._is_mine, count=count, settle_s=settle_s)
         finally:
             await consumer.stop()
 
@@ -157,23 +155,23 @@ class Bench:
         """What reached the provider."""
         return list(read(self.call_log)) if self.call_log.exists() else []
 
+    async def reached(self, count: int) -> list[Call]:
+        """The first `count` calls that reached the provider, or fewer when they do not come."""
+        for _ in range(int(WAIT_S / 0.02)):
+            if len(self.called()) >= count:
+                break
+            await asyncio.sleep(0.02)
+        return self.called()
 
-@asynccontextmanager
-async def open_codecs(settings: Settings) -> AsyncIterator[Any]:
-    from schemas.serde import Serde  # noqa: PLC0415 - only here
 
-    assert settings.schema_registry_url is None
-    yield Serde()
-
-
-async def _read(consumer: Any, codec: Any, mine: Any, where: Any, *, count: int, settle_s: float) -> list[Any]:
+async def _read(consumer: Any, codec: Any, mine: Callable[[Any], bool], *, count: int, settle_s: float) -> list[Any]:
     found: list[Any] = []
     loop = asyncio.get_running_loop()
     deadline, settling = loop.time() + WAIT_S, False
     while loop.time() < deadline:
         for records in (await consumer.getmany(timeout_ms=50)).values():
             decoded = (codec.decode(raw.value) for raw in records)
-            found += [record for record in decoded if mine(record) and where(record)]
+            found += [record for record in decoded if mine(record)]
         if len(found) >= count and not settling:
             deadline, settling = loop.time() + settle_s, True
     assert len(found) >= count, f"{len(found)} of {count} records came"
