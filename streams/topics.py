@@ -66,7 +66,8 @@ class Topic:
 
 
 _FIXED = (
-    Topic(REQUESTS, InferenceRequest, key="tenant"),
+    # The broker's clock, not the producer's: deadlines are counted from it.
+    Topic(REQUESTS, InferenceRequest, key="tenant", config={"message.timestamp.type": "LogAppendTime"}),
     Topic(ROUTED, RequestRouted, key="lane", spread=Spread.LANES),
     Topic(ATTEMPTS, CallReported, key="lane", spread=Spread.LANES),
     Topic(RESPONSES, InferenceResponse, key="request_id"),

@@ -1,8 +1,8 @@
 """OpenAI and every server that speaks its wire: DeepSeek, vLLM, llama.cpp, Groq, Mistral and OpenRouter, for instance.
 
 The SDK keeps credentials, headers, address and error classes; bodies are encoded and read here. Its typed methods would walk
-through every message again. CPU a chat call, measured with openai 3.52 at 32 in flight: 1.26 ms by its typed methods and its default
-transport, 0.89 ms by its aiohttp transport, 0.35 ms so; aiohttp alone takes 0.06 ms.
+through every message again. CPU a chat call, measured with openai 3.52 at 32 in flight: 1.26 ms by its typed methods and default
+transport, 0.89 ms by them and its aiohttp transport, 0.35 ms so; aiohttp alone takes 0.06 ms.
 """
 
 import time

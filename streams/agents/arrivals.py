@@ -13,7 +13,7 @@ from processors.route.assemble import UNKNOWN_TENANT, Arrived
 from schemas.errors import RecordError
 from schemas.requests import InferenceRequest
 from schemas.serde import Codec, salvage_request_id
-from streams.agents.dead_letters import timestamp_of
+from streams.dead_letters import timestamp_of
 from streams.faust_host import Delivered
 from streams.runtime import Runtime
 

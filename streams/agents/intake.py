@@ -22,9 +22,9 @@ from schemas.outcomes import ErrorInfo
 from schemas.routing import CachedAnswer, RequestRouted
 from streams import clock, faults, topics
 from streams.agents.arrivals import DEFECT, Arrivals, Known, Refused
-from streams.agents.dead_letters import dead_letter
 from streams.agents.health_view import HealthView
 from streams.catalogue import callable_deployments, load_prices
+from streams.dead_letters import dead_letter
 from streams.faust_host import Delivered, batches, host
 from streams.publisher import Outgoing
 from streams.runtime import Runtime

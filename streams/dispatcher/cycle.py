@@ -3,7 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import TypeVar
 
+import structlog
 from aiokafka.structs import ConsumerRecord
 
 from processors.cost.prices import PriceBook
@@ -13,14 +15,19 @@ from processors.dispatch.events import Event, Reported, Routed, Sweep
 from processors.dispatch.policy import DispatchPolicy
 from processors.dispatch.state import Change, LaneState, PutTotal, request_key
 from schemas.calls import CallOrdered, CallReported
+from schemas.errors import MalformedRecord
 from schemas.ledger import CostEvent, CostTotal
 from schemas.outcomes import InferenceResponse
 from schemas.routing import RequestRouted
-from schemas.serde import Serde
+from schemas.serde import Codec, Serde
 from streams import topics
+from streams.dead_letters import dead_letter
 from streams.dispatcher.changelog import Changelog
 from streams.dispatcher.timers import Timers
 from streams.publisher import Outgoing
+
+log = structlog.get_logger(__name__)
+R = TypeVar("R")
 
 MAX_DUE = 2_000
 """Timers fired in one cycle at most, so that a great release does not make one giant transaction."""
@@ -33,6 +40,20 @@ class Folded:
     changes: list[Change] = field(default_factory=list)
     records: list[Emission] = field(default_factory=list)
     values: dict[str, bytes] = field(default_factory=dict)
+    dead_letters: list[Outgoing] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class _Arrived:
+    """An aiokafka record under the names that a dead letter asks for."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp_ms: int
+    key: bytes | None
+    value: bytes | None
+    headers: Sequence[tuple[str, bytes | None]]
 
 
 class Cycle:
@@ -58,15 +79,17 @@ class Cycle:
     ) -> Folded:
         """Reports first, for they free what requests wait for; then requests; then the timers due by `due_until`.
 
-        Raises RecordError when a record of ours cannot be read: the lane stops, and its offset is not passed.
+        What is no record of ours is put aside as a dead letter. Raises UnknownSchema for one that a newer version may have
+        written: the lane stops, and its offset is not passed.
         """
         folded = Folded()
         for record in reported:
-            self._decide(Reported(self._reported.decode(record.value)), folded, now)
+            if (report := self._read(record, self._reported, folded, now)) is not None:
+                self._decide(Reported(report), folded, now)
         for record in routed:
-            request = self._routed.decode(record.value)
-            folded.values[request_key(request.tenant, request.request_id)] = record.value
-            self._decide(Routed(request, record.value), folded, now)
+            if (request := self._read(record, self._routed, folded, now)) is not None:
+                folded.values[request_key(request.tenant, request.request_id)] = record.value
+                self._decide(Routed(request, record.value), folded, now)
         if due_until is not None:
             for event in self._timers.due(due_until, MAX_DUE):
                 self._decide(event, folded, now)
@@ -76,7 +99,7 @@ class Cycle:
 
     def outgoing(self, folded: Folded) -> list[Outgoing]:
         """The records of one transaction: orders, responses, cost events, the last of each total, and the changelog."""
-        out = [self._emit(record) for record in folded.records]
+        out = [self._emit(record) for record in folded.records] + folded.dead_letters
         totals = {change.key: change.total for change in folded.changes if isinstance(change, PutTotal)}
         out += (Outgoing(topics.COST_TOTALS, key, self._totals.encode(total)) for key, total in totals.items())
         out += (
@@ -84,6 +107,17 @@ class Cycle:
             for key, value in self._changelog.encode(folded.changes, folded.values)
         )
         return out
+
+    def _read(self, record: ConsumerRecord, codec: Codec[R], folded: Folded, now: datetime) -> R | None:
+        try:
+            return codec.decode(record.value)
+        except MalformedRecord as error:
+            position = (record.topic, record.partition, record.offset)
+            log.warning("record_put_aside", position=position, reason=error.reason)
+            arrived = _Arrived(*position, record.timestamp, record.key, record.value, record.headers)
+            letter = dead_letter(arrived, self._serde, stage="dispatch", reason=error.reason, message=str(error), now=now)
+            folded.dead_letters.append(letter)
+            return None
 
     def _decide(self, event: Event, folded: Folded, now: datetime) -> None:
         decision = decide(self._state, event, now=now, policy=self._policy, prices=self._prices)

@@ -21,7 +21,7 @@ from schemas.errors import RecordError
 from schemas.outcomes import ResponseChunk
 from schemas.requests import InferenceRequest
 from streams import clock, faults
-from streams.agents.dead_letters import dead_letter
+from streams.dead_letters import dead_letter
 from streams.faust_host import Delivered
 from streams.runtime import Runtime
 from streams.workers import reports

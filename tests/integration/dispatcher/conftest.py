@@ -14,7 +14,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from schemas.calls import CallOrdered, CallPhase, CallReported
 from schemas.ledger import CostEvent, CostTotal
-from schemas.outcomes import InferenceResponse
+from schemas.outcomes import DeadLetter, InferenceResponse
 from schemas.routing import RequestRouted
 from streams import clock, topics
 from streams.bootstrap import create_topics
@@ -56,6 +56,7 @@ class Seen:
     responses: list[InferenceResponse] = field(default_factory=list)
     costs: list[CostEvent] = field(default_factory=list)
     totals: dict[str, CostTotal] = field(default_factory=dict)
+    dead_letters: list[DeadLetter] = field(default_factory=list)
 
     def finals(self) -> Counter[str]:
         return Counter(r.request_id for r in self.responses if r.final)
@@ -114,9 +115,13 @@ class Rig:
                 topics.COSTS: (CostEvent, self.seen.costs.append),
                 topics.COST_TOTALS: (CostTotal, self._total),
             }
-            consumer.assign([TopicPartition(name, p) for name in wanted for p in range(self.runtime.lanes)])
+            letters = TopicPartition(topics.DEAD_LETTERS, 0)
+            consumer.assign([letters, *(TopicPartition(name, p) for name in wanted for p in range(self.runtime.lanes))])
             while True:
                 for tp, batch in (await consumer.getmany(timeout_ms=100)).items():
+                    if tp == letters:
+                        self.seen.dead_letters += [serde.of(DeadLetter).decode(raw.value) for raw in batch]
+                        continue
                     record_type, take = wanted[tp.topic]
                     for raw in batch:
                         if (record := serde.of(record_type).decode(raw.value)).tenant == self.tenant:

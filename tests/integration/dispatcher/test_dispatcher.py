@@ -166,11 +166,20 @@ async def test_orders_of_an_aborted_transaction_are_never_seen(rig, monkeypatch)
     assert len(rig.seen.orders) == len({order.request_id for order in rig.seen.orders}) == 20
 
 
-async def test_a_record_of_ours_that_cannot_be_read_stops_the_lane_and_is_not_passed(rig):
+async def test_what_is_no_record_of_ours_becomes_a_dead_letter_and_blocks_nobody(rig):
+    rig.answer_all()
+    async with dispatching(rig):
+        await rig.runtime.publisher.send_all([rig.runtime.to_lane(topics.ROUTED, rig.tenant, b"\x01broken")])
+        await rig.publish(rig.routed("after"))
+        await rig.until(lambda: rig.seen.finals()["after"] and rig.seen.dead_letters)
+    assert [(letter.reason, letter.value) for letter in rig.seen.dead_letters] == [("bad_magic", b"\x01broken")]
+
+
+async def test_a_record_of_a_newer_version_stops_the_lane_and_is_not_passed(rig):
     async with dispatching(rig):
         offset = await committed(rig, topics.ROUTED)
-    with pytest.raises(Exception, match="first byte is not 0"):
+    with pytest.raises(Exception, match="schema id 99 is not known"):
         async with dispatching(rig) as task:
-            await rig.runtime.publisher.send_all([rig.runtime.to_lane(topics.ROUTED, rig.tenant, b"\x01broken")])
+            await rig.runtime.publisher.send_all([rig.runtime.to_lane(topics.ROUTED, rig.tenant, b"\0\0\0\0\x63newer")])
             await asyncio.wait({task}, timeout=10)
     assert await committed(rig, topics.ROUTED) == offset

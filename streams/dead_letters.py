@@ -1,11 +1,12 @@
 """Bad input, put aside with its raw bytes."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import Protocol
 
 from schemas.outcomes import DeadLetter
 from schemas.serde import Serde
 from streams import clock, topics
-from streams.faust_host import Delivered
 from streams.publisher import Outgoing
 
 MAX_VALUE_BYTES = 256 * 1024
@@ -15,7 +16,26 @@ _MAX_HEADER_BYTES = 1024
 _MAX_AHEAD = timedelta(days=1)
 
 
-def timestamp_of(record: Delivered, now: datetime) -> datetime:
+class Arrived(Protocol):
+    """A record as it came, whoever consumed it."""
+
+    @property
+    def topic(self) -> str: ...
+    @property
+    def partition(self) -> int: ...
+    @property
+    def offset(self) -> int: ...
+    @property
+    def timestamp_ms(self) -> int: ...
+    @property
+    def key(self) -> bytes | None: ...
+    @property
+    def value(self) -> bytes | None: ...
+    @property
+    def headers(self) -> Sequence[tuple[str, bytes | None]]: ...
+
+
+def timestamp_of(record: Arrived, now: datetime) -> datetime:
     """The record's timestamp; `now` for one that has none or cannot be: before 1970, or more than a day ahead."""
     timestamp_ms = record.timestamp_ms
     if timestamp_ms < 0 or timestamp_ms > (now + _MAX_AHEAD).timestamp() * 1000:
@@ -24,7 +44,7 @@ def timestamp_of(record: Delivered, now: datetime) -> datetime:
 
 
 def dead_letter(
-    record: Delivered,
+    record: Arrived,
     serde: Serde,
     *,
     stage: str,
