@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import secrets
 import shutil
 import signal
 import sys
@@ -51,23 +52,20 @@ async def litellm(simulator_url: str, port: int) -> Gateway:
     # JSON is YAML.
     config.write_text(json.dumps({"model_list": [{"model_name": MODEL, "litellm_params": parameters}]}), encoding="utf-8")
     version = await _run("litellm", str(python), "-c", "import importlib.metadata as m; print(m.version('litellm'))")
+    key = f"sk-{secrets.token_hex(32)}"  # without one it refuses to start
+    program = str(venv / "bin" / "litellm")
     return Gateway(
         "litellm",
         version.strip(),
-        (
-            str(venv / "bin" / "litellm"),
-            "--config",
-            str(config),
-            "--host",
-            "127.0.0.1",
-            "--port",
-            str(port),
-            "--num_workers",
-            "1",
-        ),
+        (program, "--config", str(config), "--host", "127.0.0.1", "--port", str(port), "--num_workers", "1"),
         port,
-        headers={"Authorization": "Bearer bench"},
-        environment={"LITELLM_LOCAL_MODEL_COST_MAP": "True", "LITELLM_LOG": "ERROR", "LITELLM_TELEMETRY": "False"},
+        headers={"Authorization": f"Bearer {key}"},
+        environment={
+            "LITELLM_MASTER_KEY": key,
+            "LITELLM_LOCAL_MODEL_COST_MAP": "True",
+            "LITELLM_LOG": "ERROR",
+            "LITELLM_TELEMETRY": "False",
+        },
     )
 
 

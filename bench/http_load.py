@@ -1,6 +1,6 @@
 """The load for HTTP gateways: one chat completion after another on each connection, over bare asyncio. A process of its own.
 
-    python bench/http_load.py PORT PATH HEADERS_JSON BODY_JSON CONNECTIONS COUNT
+    python bench/http_load.py ASK          ASK is the JSON of `Ask`
 
 Ends with one line of JSON: requests a second between the first and the last tenth, and latencies.
 """
@@ -9,11 +9,25 @@ import asyncio
 import json
 import sys
 import time
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import psutil
 import uvloop
 from driver import quantiles, rates
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """What to ask of whom, how often, and on how many connections at a time."""
+
+    port: int
+    path: str
+    headers: Mapping[str, str]
+    body: str
+    connections: int
+    count: int
 
 
 class Client(asyncio.Protocol):
@@ -75,14 +89,20 @@ def _whole(head: bytes, body: bytes) -> bool:
     return body.endswith(b"0\r\n\r\n")
 
 
-async def main(port: str, path: str, headers: str, body: str, connections: str, count: str) -> dict[str, Any]:
-    head = "".join(f"{name}: {value}\r\n" for name, value in json.loads(headers).items())
-    request = f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n{head}Content-Length: {len(body)}\r\n\r\n{body}"
-    run, process = Run(request.encode(), int(count)), psutil.Process()
+async def main(ask: Ask) -> dict[str, Any]:
+    headers = {
+        "Host": "127.0.0.1",
+        "Content-Type": "application/json",
+        **ask.headers,
+        "Content-Length": str(len(ask.body.encode())),
+    }
+    head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+    run = Run(f"POST {ask.path} HTTP/1.1\r\n{head}\r\n{ask.body}".encode(), ask.count)
+    process = psutil.Process()
     cpu_s, began_s = sum(process.cpu_times()[:2]), time.monotonic()
     loop = asyncio.get_running_loop()
-    for _ in range(int(connections)):
-        await loop.create_connection(lambda: Client(run), "127.0.0.1", int(port))
+    for _ in range(ask.connections):
+        await loop.create_connection(lambda: Client(run), "127.0.0.1", ask.port)
     await asyncio.wait_for(run.done, timeout=300)
     return {
         **rates(run.answered, run.count, began_s),
@@ -92,4 +112,4 @@ async def main(port: str, path: str, headers: str, body: str, connections: str, 
 
 
 if __name__ == "__main__":
-    print(json.dumps(uvloop.run(main(*sys.argv[1:]))), flush=True)
+    print(json.dumps(uvloop.run(main(Ask(**json.loads(sys.argv[1]))))), flush=True)

@@ -10,18 +10,21 @@ skipped, and the reason stands in the result. What they do and what the pipeline
 import argparse
 import asyncio
 import json
+import os
 import shutil
 import statistics
 import sys
 import tempfile
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import psutil
 from driver import PROMPT
 from gateways import MODEL, Gateway, Skipped, litellm, portkey, running
+from http_load import Ask
 from machine import ROOT, described
 from rich.console import Console
 from rich.table import Table
@@ -83,22 +86,22 @@ async def run(wanted: list[str], *, rounds: int, requests: int) -> dict[str, Any
                 await _pipeline(rig, samples, requests)
     finally:
         shutil.rmtree(data_dir, ignore_errors=True)
-    medians = {
-        name: {key: round(statistics.median(values), 3) for key, values in found.items()} for name, found in samples.items()
-    }
+    medians = {name: {key: _median(values) for key, values in found.items()} for name, found in samples.items()}
     ours = medians["pipeline_c256"]["rps"]
-    ratios = {f"pipeline_to_{gateway.name}": round(ours / medians[gateway.name]["rps"], 2) for gateway, _ in peers}
-    versions = {gateway.name: gateway.version for gateway, _ in peers}
     return {
         **about,
         "rounds": rounds,
         "in_flight": IN_FLIGHT,
-        "versions": versions,
+        "versions": {gateway.name: gateway.version for gateway, _ in peers},
         "skipped": skipped,
-        **ratios,
+        **{f"pipeline_to_{gateway.name}": round(ours / medians[gateway.name]["rps"], 2) for gateway, _ in peers},
         **medians,
         "samples": samples,
     }
+
+
+def _median(values: list[float]) -> float:
+    return round(statistics.median(values), 3)
 
 
 async def _started(
@@ -119,20 +122,13 @@ async def _started(
 async def _asked(gateway: Gateway, process: psutil.Process, requests: int) -> dict[str, float]:
     """Rate, latency and CPU of a gateway, its child processes included."""
     before = _cpu_s(process)
-    arguments = (
-        str(gateway.port),
-        gateway.path,
-        json.dumps(dict(gateway.headers)),
-        json.dumps(BODY),
-        str(IN_FLIGHT),
-        str(requests),
-    )
+    ask = Ask(gateway.port, gateway.path, gateway.headers, json.dumps(BODY), IN_FLIGHT, requests)
     client = await asyncio.create_subprocess_exec(
         sys.executable,
         str(ROOT / "bench" / "http_load.py"),
-        *arguments,
+        json.dumps(asdict(ask)),
         stdout=asyncio.subprocess.PIPE,
-        env={"PYTHONPATH": str(ROOT)},
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
     )
     out, _ = await client.communicate()
     if client.returncode:

@@ -42,13 +42,24 @@ app = typer.Typer(
 )
 
 _RUN, _USE, _LOOK = "Run", "Use", "Look"
+
+
+def _reflowed(doc: str) -> str:
+    """A docstring with a line a paragraph: the terminal's width is not ours.
+
+    >>> _reflowed("One\\n  two.\\n\\n  Three.")
+    'One two.\\n\\nThree.'
+    """
+    return "\n\n".join(" ".join(paragraph.split()) for paragraph in doc.strip().split("\n\n"))
+
+
 for panel, commands in {
     _RUN: (up, worker, simulate, catalogue, init, demo),
     _USE: (ask, publish, consume, costs),
     _LOOK: (topics, doctor, verify),
 }.items():
     for command in commands:
-        app.command(rich_help_panel=panel)(command)
+        app.command(rich_help_panel=panel, help=_reflowed(command.__doc__ or ""))(command)
 
 
 def _show_version(value: bool) -> None:  # noqa: FBT001 - typer calls it so

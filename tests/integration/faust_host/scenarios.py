@@ -34,8 +34,7 @@ async def noack_fresh_group(rig: Rig) -> dict[str, Any]:
 
     async with rig.app(declare) as (group, _):
         await until(lambda: len(acked) == 6)
-        await asyncio.sleep(SETTLED_S)
-        return {"acked": sorted(acked), "committed": await rig.committed(group, topic)}
+        return {"acked": sorted(acked), "committed": await rig.committed_in_the_end(group, topic, bad=10)}
 
 
 async def concurrent_actors(rig: Rig) -> dict[str, Any]:
@@ -55,16 +54,13 @@ async def concurrent_actors(rig: Rig) -> dict[str, Any]:
 
     async with rig.app(declare) as (group, _):
         await until(lambda: len(done) == 5)
-        await asyncio.sleep(SETTLED_S)
-        before = await rig.committed(group, topic)
+        before = await rig.committed_in_the_end(group, topic, bad=5)
         await rig.produce(topic, *numbers(5, start=5))
         await until(lambda: len(done) == 9)
-        await asyncio.sleep(SETTLED_S)
-        found = {"before": before, "while_in_flight": await rig.committed(group, topic)}
+        found = {"before": before, "while_in_flight": await rig.committed_in_the_end(group, topic, bad=10)}
         release.set()
         await until(lambda: len(done) == 10)
-        await asyncio.sleep(SETTLED_S)
-        return {**found, "after": await rig.committed(group, topic)}
+        return {**found, "after": await rig.committed_in_the_end(group, topic, bad=10)}
 
 
 async def agent_raises(rig: Rig) -> dict[str, Any]:
@@ -79,7 +75,7 @@ async def agent_raises(rig: Rig) -> dict[str, Any]:
                 if value == b"2":
                     raise RuntimeError("record 2")
 
-    return await _run_and_look(rig, declare, topic)
+    return await _run_and_look(rig, declare, topic, records=5)
 
 
 async def agent_cancelled(rig: Rig) -> dict[str, Any]:
@@ -115,7 +111,7 @@ async def produce_fails(rig: Rig) -> dict[str, Any]:
             async for value in stream:
                 await out.send(value=value)
 
-    return await _run_and_look(rig, declare, topic)
+    return await _run_and_look(rig, declare, topic, records=1)
 
 
 async def decode_fails(rig: Rig) -> dict[str, Any]:
@@ -130,7 +126,7 @@ async def decode_fails(rig: Rig) -> dict[str, Any]:
             async for order in stream:
                 seen.append(order.number)  # noqa: PERF401 - an agent's stream has no end
 
-    return {**await _run_and_look(rig, declare, topic), "seen": seen}
+    return {**await _run_and_look(rig, declare, topic, records=2), "seen": seen}
 
 
 async def aborted_transaction(rig: Rig) -> dict[str, Any]:
@@ -176,8 +172,7 @@ async def reply_header(rig: Rig) -> dict[str, Any]:
 
     async with rig.app(declare):
         await until(lambda: bool(headers))
-        await asyncio.sleep(SETTLED_S)
-        return {"headers": sorted(headers), "replies": len(await rig.read(elsewhere))}
+        return {"headers": sorted(headers), "replies": len(await rig.read(elsewhere, timeout_s=5.0 if rig.stock else 1.0))}
 
 
 async def exactly_once(rig: Rig) -> dict[str, Any]:
@@ -236,7 +231,8 @@ async def partition_moves(rig: Rig) -> dict[str, Any]:
 
     async with rig.app(member("A")) as (group, a):
         await until(lambda: len(seen["A"]) == 10)
-        await asyncio.sleep(SETTLED_S)
+        for partition in (0, 1):
+            await rig.committed_in_the_end(group, topic, bad=5, partition=partition)
         async with rig.app(member("B"), group) as (_, b):
             await until(lambda: len(a.consumer.assignment()) == 1 and len(b.consumer.assignment()) == 1)
             await asyncio.sleep(2 * SETTLED_S)
@@ -282,13 +278,16 @@ async def table_recovery(rig: Rig) -> dict[str, Any]:
     return found
 
 
-async def _run_and_look(rig: Rig, declare: Callable[[faust.App], None], topic: str) -> dict[str, Any]:
-    """Run until the app has failed or two seconds are over; say how it ended and what it committed."""
+async def _run_and_look(rig: Rig, declare: Callable[[faust.App], None], topic: str, *, records: int) -> dict[str, Any]:
+    """Run until the app has failed, or has committed all records as if they were done; say how it ended and what it committed."""
     failed: str | None = None
     group = f"group-{topic}"
     try:
         async with rig.app(declare, group):
-            await asyncio.sleep(2 * SETTLED_S)
+            for _ in range(300):
+                if await rig.committed(group, topic) == records:
+                    break
+                await asyncio.sleep(0.05)
     except HostFailed as error:
         failed = type(error.__cause__).__name__
     return {"failed": failed, "committed": await rig.committed(group, topic)}
