@@ -3,12 +3,14 @@
 import asyncio
 import os
 import secrets
+import shutil
 import signal
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Coroutine, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from schemas.errors import SettingsError
 from schemas.ledger import CostTotal
@@ -36,21 +38,38 @@ _OURS = ("PENSTOCK_", "REDIS_URL", "SCHEMA_REGISTRY_")
 
 
 async def run(requests: Path | None, data_dir: Path | None, *, as_json: bool) -> ExitCode:
-    """Run the whole demonstration. Raises SettingsError when it cannot start."""
+    """Run the whole demonstration. Raises SettingsError when it cannot start.
+
+    Without a directory of the user's it takes one of its own, which stays, for its logs, only when something went wrong.
+    """
     source = (requests or _example()).absolute()
-    with _directory(data_dir) as directory, stop_signals(signal.SIGINT, signal.SIGTERM) as stop:
-        showing = asyncio.create_task(_demonstrate(source, directory, stop, as_json=as_json))
-        stopping = asyncio.create_task(stop.wait())
-        try:
-            await asyncio.wait({showing, stopping}, return_when=asyncio.FIRST_COMPLETED)
-            if showing.done():
-                return showing.result()
-            screen.say("stopping")
-            showing.cancel()
-            await asyncio.gather(showing, return_exceptions=True)
-            return ExitCode.INTERRUPTED
-        finally:
-            stopping.cancel()
+    directory = data_dir or Path(tempfile.mkdtemp(prefix="penstock-demo-"))
+    directory.mkdir(parents=True, exist_ok=True)
+    code = ExitCode.NO
+    try:
+        # A `.env` in the user's directory is meant for other runs.
+        with _inside(directory.absolute()) as inside, stop_signals(signal.SIGINT, signal.SIGTERM) as stop:
+            code = await _until_stopped(_demonstrate(source, inside, stop, as_json=as_json), stop)
+    finally:
+        if data_dir is None and code is not ExitCode.NO:
+            shutil.rmtree(directory, ignore_errors=True)
+        elif data_dir is None:
+            screen.say(f"the data and the logs are kept in {directory}")
+    return code
+
+
+async def _until_stopped(work: Coroutine[Any, Any, ExitCode], stop: asyncio.Event) -> ExitCode:
+    showing, stopping = asyncio.create_task(work), asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait({showing, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if showing.done():
+            return showing.result()
+        screen.say("stopping")
+        showing.cancel()
+        await asyncio.gather(showing, return_exceptions=True)
+        return ExitCode.INTERRUPTED
+    finally:
+        stopping.cancel()
 
 
 async def _demonstrate(source: Path, directory: Path, stop: asyncio.Event, *, as_json: bool) -> ExitCode:
@@ -102,18 +121,6 @@ def _put_json(report: Report, totals: Mapping[bytes, CostTotal], verdict: Verdic
     }
     took = {"up_s": round(up_s, 2), "took_s": round(took_s, 2)}
     screen.put_json({**report.as_json(), "costs": costs, "verify": verdict.to_json(), **took})
-
-
-@contextmanager
-def _directory(wanted: Path | None) -> Iterator[Path]:
-    """The data directory, and the working directory of the children: a `.env` of the user's is meant for other runs."""
-    if wanted is not None:
-        wanted.mkdir(parents=True, exist_ok=True)
-        with _inside(wanted.absolute()) as directory:
-            yield directory
-        return
-    with tempfile.TemporaryDirectory(prefix="penstock-demo-", ignore_cleanup_errors=True) as temporary, _inside(Path(temporary)):
-        yield Path(temporary)
 
 
 @contextmanager

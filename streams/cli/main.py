@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from schemas.errors import BackPressure, PenstockError, SettingsError
+from schemas.errors import PenstockError, SettingsError
 from streams.cli import screen
 from streams.cli.ask import ask
 from streams.cli.catalogue import catalogue
@@ -45,10 +45,10 @@ _RUN, _USE, _LOOK = "Run", "Use", "Look"
 
 
 def _reflowed(doc: str) -> str:
-    """A docstring with a line a paragraph: the terminal's width is not ours.
+    r"""A docstring with a line a paragraph: the terminal's width is not ours.
 
-    >>> _reflowed("One\\n  two.\\n\\n  Three.")
-    'One two.\\n\\nThree.'
+    >>> _reflowed("One\n  two.\n\n  Three.")
+    'One two.\n\nThree.'
     """
     return "\n\n".join(" ".join(paragraph.split()) for paragraph in doc.strip().split("\n\n"))
 
@@ -87,9 +87,6 @@ def main() -> None:
     except SettingsError as error:
         screen.say(f"penstock: {error}")
         sys.exit(ExitCode.SETTINGS)
-    except BackPressure as error:
-        screen.say(f"penstock: {error}")
-        sys.exit(ExitCode.TIMEOUT)
     except PenstockError as error:
         screen.say(f"penstock: {error}")
         sys.exit(ExitCode.NO)

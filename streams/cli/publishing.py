@@ -85,6 +85,9 @@ async def publish(
             if answers is not None:
                 report.unanswered = await _collect(answers, sending, take, timeout_s=job.timeout_s)
             await sending
+        except asyncio.CancelledError:
+            screen.say(f"interrupted; {sender.acknowledged:,} acknowledged. The same file again is not paid twice")
+            raise
         finally:
             sending.cancel()
             await asyncio.gather(sending, return_exceptions=True)

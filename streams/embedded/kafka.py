@@ -17,12 +17,14 @@ from aiokafka.admin import AIOKafkaAdminClient
 from schemas.errors import SettingsError
 from streams.embedded.jars import Progress, class_path
 from streams.embedded.kafka_config import LOG4J2, format_properties, server_properties
+from streams.embedded.kafka_recovery import FencingWatch, controller_properties, was_killed
 from streams.embedded.ports import LOOPBACK, free_port, is_free
 from streams.embedded.readiness import poll, until_ready
 from streams.embedded.spawner import Process, Spawner
 
 READY_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 10.0
+_SHORT_LIVED = "-XX:TieredStopAtLevel=1"  # no time to earn back what the optimising compiler costs
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,20 +70,12 @@ class EmbeddedKafka:
         plan.data_dir.mkdir(parents=True, exist_ok=True)
         (plan.data_dir / "tmp").mkdir(exist_ok=True)
         (plan.data_dir / "log4j2.properties").write_text(LOG4J2)
-        properties = plan.data_dir / "server.properties"
-        properties.write_text(
-            format_properties(
-                server_properties(
-                    port=plan.port,
-                    controller_port=free_port(),
-                    log_dir=plan.data_dir / "log",
-                    overrides=plan.overrides,
-                )
-            )
-        )
-        if not (plan.data_dir / "log" / "meta.properties").is_file():
-            await self._format(jars, properties)
-        self.process = await self._java("kafka", f"-Xmx{plan.heap_mb}m", "-cp", jars, "kafka.Kafka", str(properties))
+        if not (self._log_dir / "meta.properties").is_file():
+            await self._format(jars)
+        elif was_killed(self._log_dir):
+            await self._fence_former_self(jars)
+        broker = server_properties(port=plan.port, controller_port=free_port(), log_dir=self._log_dir, overrides=plan.overrides)
+        self.process = await self._server("kafka", jars, broker, heap_mb=plan.heap_mb)
         probe = poll(lambda: answers(self.bootstrap_servers), every_s=0.05)
         await until_ready(self.process, probe, timeout_s=READY_TIMEOUT_S, log=plan.log)
         return self.process
@@ -91,12 +85,37 @@ class EmbeddedKafka:
         if self.process is not None:
             await self.process.stop(grace_s=STOP_TIMEOUT_S)
 
-    async def _format(self, jars: str, properties: Path) -> None:
+    @property
+    def _log_dir(self) -> Path:
+        return self._plan.data_dir / "log"
+
+    async def _format(self, jars: str) -> None:
+        properties = self._write_properties(
+            "format", server_properties(port=self._plan.port, controller_port=free_port(), log_dir=self._log_dir)
+        )
         cluster_id = base64.urlsafe_b64encode(b"\0" + uuid.uuid4().bytes[1:]).decode().rstrip("=")
         tool = ("kafka.tools.StorageTool", "format", "--ignore-formatted", "-t", cluster_id, "-c", str(properties))
-        process = await self._java("kafka format", "-Xmx128m", "-XX:TieredStopAtLevel=1", "-cp", jars, *tool)
+        process = await self._java("kafka format", "-Xmx128m", _SHORT_LIVED, "-cp", jars, *tool)
         if await process.exited != 0:
             raise SettingsError(f"cannot format Kafka's data in {self._plan.data_dir}; the reason is in {self._plan.log}")
+
+    async def _fence_former_self(self, jars: str) -> None:
+        """See `kafka_recovery`: without it a committed transaction may stay open for ever."""
+        controller = controller_properties(controller_port=free_port(), log_dir=self._log_dir)
+        watch = FencingWatch(self._plan.log, now_s=asyncio.get_running_loop().time)
+        process = await self._server("controller", jars, controller, _SHORT_LIVED, heap_mb=128)
+        probe = poll(watch.done, every_s=0.02)
+        await until_ready(process, probe, timeout_s=READY_TIMEOUT_S, log=self._plan.log)
+        await process.stop(grace_s=STOP_TIMEOUT_S)
+
+    async def _server(self, name: str, jars: str, properties: Mapping[str, str], *options: str, heap_mb: int) -> Process:
+        file = self._write_properties(name, properties)
+        return await self._java(name, f"-Xmx{heap_mb}m", *options, "-cp", jars, "kafka.Kafka", str(file))
+
+    def _write_properties(self, name: str, properties: Mapping[str, str]) -> Path:
+        path = self._plan.data_dir / f"{name}.properties"
+        path.write_text(format_properties(properties))
+        return path
 
     async def _java(self, name: str, *arguments: str) -> Process:
         argv = (

@@ -15,6 +15,10 @@ rootLogger.level = warn
 rootLogger.appenderRef.out.ref = out
 logger.lifecycle.name = kafka.server.KafkaRaftServer
 logger.lifecycle.level = info
+logger.registration.name = org.apache.kafka.controller.ClusterControlManager
+logger.registration.level = info
+logger.markers.name = kafka.coordinator.transaction.TransactionMarkerChannelManager
+logger.markers.level = info
 """
 
 
@@ -43,8 +47,8 @@ def server_properties(
         "share.coordinator.state.topic.num.partitions": "1",
         # A member that joins alone starts at once instead of waiting 3 s for others.
         "group.initial.rebalance.delay.ms": "0",
-        # After a kill -9 the controller refuses the broker until the session of its former self is over (default: 9 s).
-        "broker.session.timeout.ms": "3000",
+        # To fence the only broker, because it was paused or starved of CPU, helps nobody. See kafka_recovery for a kill -9.
+        "broker.session.timeout.ms": "600000",
         "broker.heartbeat.interval.ms": "500",
         # A transaction left open holds back read_committed readers: look for timed-out ones every second, not every ten.
         "transaction.abort.timed.out.transaction.cleanup.interval.ms": "1000",

@@ -86,7 +86,7 @@ class Host:
             loop.add_signal_handler(number, self.request_stop)
         try:
             async with self.running():
-                if on_ready is not None:
+                if on_ready is not None and not self._stop_asked.is_set():
                     on_ready()
                 await self._stop_asked.wait()
         finally:
@@ -98,18 +98,18 @@ class Host:
         self._stop_asked.set()
 
     async def _start(self) -> None:
-        # Faust's start waits for the first assignment, and would wait on when the app has crashed.
+        # Faust's start waits for the first assignment, and would wait on when the app has crashed or is to stop.
         starting = asyncio.ensure_future(self.app.start())
-        crashed = asyncio.ensure_future(self.app.failed.wait())
+        others = [asyncio.ensure_future(event.wait()) for event in (self.app.failed, self._stop_asked)]
         try:
-            await asyncio.wait({starting, crashed}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({starting, *others}, return_when=asyncio.FIRST_COMPLETED)
             if starting.done():
                 starting.result()
             self._raise_if_crashed()
         finally:
-            for task in (starting, crashed):
+            for task in (starting, *others):
                 task.cancel()
-            await asyncio.gather(starting, crashed, return_exceptions=True)
+            await asyncio.gather(starting, *others, return_exceptions=True)
 
     async def _cancel_on_crash(self, body: "asyncio.Task[Any]") -> None:
         await self.app.failed.wait()

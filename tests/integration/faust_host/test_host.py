@@ -64,6 +64,48 @@ async def test_a_batch_is_whatever_has_arrived(rig: Rig) -> None:
     assert await rig.committed(app.options.group, topic) == 51
 
 
+async def test_timers_and_sends_of_faust_work(rig: Rig) -> None:
+    """What users extend Penstock with: a timer, `topic.send`, and an agent that iterates over its stream."""
+    topic, out, app = await rig.topic(), await rig.topic(), ours(rig)
+    ticks = 0
+
+    @app.app.timer(interval=0.1)
+    async def tick() -> None:
+        nonlocal ticks
+        ticks += 1
+
+    @app.agent(topic, name="copy")
+    async def copy(stream: Any) -> None:
+        async for value in stream:
+            await (await app.topic(out).send(key=b"k", value=value))
+
+    async with app.running():
+        await rig.produce(topic, b"1", b"2")
+        assert await until(lambda: ticks >= 3, 5)
+        assert await until(lambda: app.consumer.held == 0 and app.consumer.lag() != {}, 5)
+        assert await rig.read(out) == [b"1", b"2"]
+    assert await rig.committed(app.options.group, topic) == 2
+
+
+async def test_a_stop_during_the_start(rig: Rig) -> None:
+    """A stop does not wait until the group has been joined."""
+    topic, app = await rig.topic(), ours(rig)
+    ready = False
+
+    def on_ready() -> None:
+        nonlocal ready
+        ready = True
+
+    @app.agent(topic, name="a")
+    async def agent(stream: Any) -> None:
+        await batches(stream, lambda batch: asyncio.sleep(0))
+
+    asyncio.get_running_loop().call_soon(app.request_stop)
+    async with asyncio.timeout(5):
+        await app.run(on_ready)
+    assert not ready
+
+
 async def test_what_is_delivered(rig: Rig) -> None:
     topic, app = await rig.topic(2), ours(rig)
     seen: list[Delivered] = []
