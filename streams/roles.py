@@ -1,6 +1,7 @@
 """Runs one role in this process until it is told to stop."""
 
 import asyncio
+import gc
 import importlib
 import os
 import signal
@@ -24,6 +25,7 @@ _MODULES = {
     "tables": "streams.agents.tables",
     "calls": "streams.workers.provider",
 }
+_COLLECT_AFTER = 20_000
 READY_FILE_VARIABLE = "PENSTOCK_READY_FILE"
 
 
@@ -54,6 +56,18 @@ async def run_role(role: str, settings: Settings) -> None:
 
 
 def _announce_ready(role: str) -> None:
+    _settle_memory()
     log.info("role_ready", role=role)
     if path := os.environ.get(READY_FILE_VARIABLE):
         Path(path).write_text(f"{os.getpid()}\n", encoding="ascii")
+
+
+def _settle_memory() -> None:
+    """Take what was imported out of the garbage collector's sight, and let it look at the rest less often.
+
+    A worker holds some hundred thousand long-lived objects (SDKs, codecs); walking them at every young collection took about a
+    quarter of its CPU.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(_COLLECT_AFTER, 50, 50)

@@ -1,6 +1,7 @@
 """Providers of the catalogue into adapters. Only the adapter that is wanted is imported: an SDK costs tens of megabytes."""
 
 from typing import assert_never
+from urllib.parse import urlsplit
 
 from processors.providers.contract import Adapter
 from schemas.deployments import Provider, ProviderKind
@@ -29,8 +30,11 @@ def build(provider: Provider, *, api_key: str | None, address: str | None = None
     Raises SettingsError when the key is missing where one is needed, or is none that a header can carry.
     """
     at = address or provider.address
-    if not at.startswith(("http://", "https://")):
-        raise SettingsError(f"provider {provider.name!r}: its address is no http(s) URL; correct it in the deployment catalogue")
+    if not _is_http_url(at):
+        named = f" or {provider.address_env}" if provider.address_env else ""
+        raise SettingsError(
+            f"provider {provider.name!r}: its address is no http(s) URL; correct it in the deployment catalogue{named}"
+        )
     key = _clean(provider, api_key)
     match provider.kind:
         case ProviderKind.OPENAI:
@@ -50,6 +54,19 @@ def build(provider: Provider, *, api_key: str | None, address: str | None = None
 
             return Ollama(provider.name, address=at, api_key=key, connections=connections)
     assert_never(provider.kind)
+
+
+def _is_http_url(address: str) -> bool:
+    """Whether there is somebody to call.
+
+    >>> [_is_http_url(a) for a in ("https://api.x.com/v1", "http://[::1]:8000", "ftp://x", "https://", "http://x:port", "http://[x")]
+    [True, True, False, False, False, False]
+    """
+    try:
+        parts = urlsplit(address)
+        return parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
 
 
 def _clean(provider: Provider, api_key: str | None) -> str | None:

@@ -29,9 +29,9 @@ async def run(bootstrap_servers: str | None, data_dir: Path | None, environment:
         if as_json:
             screen.put_json(asdict(check))
         else:
-            screen.put(f"{_MARK[check.level]}  {check.name:<22} {check.message}")
+            screen.put(f"{_MARK[check.level]}  {check.name:<30} {check.message}")
             if check.next_step:
-                screen.put(f"{'':<28} -> {check.next_step}")
+                screen.put(f"{'':<36} -> {check.next_step}")
     if not as_json:
         screen.put("everything is fine" if not failed + warned else f"{failed} failed, {plural(warned, 'warning')}")
     return ExitCode.NO if failed else ExitCode.OK
@@ -52,7 +52,7 @@ async def examine(bootstrap_servers: str | None, data_dir: Path | None, environm
     except SettingsError as error:
         yield Check.fail("kafka", str(error), "start a stack, or name a broker")
     yield _data_dir(settings, target)
-    for check in _providers(settings, environment):
+    for check in _providers(settings, target, environment):
         yield check
     if target is not None:
         async for check in examining_kafka.examine(target):
@@ -77,7 +77,7 @@ def _data_dir(settings: Settings, target: Target | None) -> Check:
     return Check.ok("data dir", said)
 
 
-def _providers(settings: Settings, environment: Mapping[str, str]) -> Iterator[Check]:
+def _providers(settings: Settings, target: Target | None, environment: Mapping[str, str]) -> Iterator[Check]:
     """Which providers can be called from here. Keys are looked for, and never shown."""
     try:
         catalogue = load_catalogue(settings)
@@ -85,11 +85,13 @@ def _providers(settings: Settings, environment: Mapping[str, str]) -> Iterator[C
     except SettingsError as error:
         yield Check.fail("deployments", str(error), "correct the file")
         return
-    missing = not_callable(catalogue, settings, environment)
-    ready = [d for d in catalogue.deployments if d.provider not in missing]
+    chosen = target.stack.providers if target is not None and target.stack is not None else tuple(catalogue.providers)
+    missing = {name: why for name, why in not_callable(catalogue, settings, environment).items() if name in chosen}
+    deployments = [d for d in catalogue.deployments if d.provider in chosen]
+    ready = [d for d in deployments if d.provider not in missing]
     if settings.simulator_url is not None:
         yield Check.ok("provider keys", f"not needed: every provider is simulated at {settings.simulator_url}")
-    for name, provider in catalogue.providers.items():
+    for name, provider in ((name, catalogue.providers[name]) for name in chosen if name in catalogue.providers):
         if settings.simulator_url is None and provider.key_env is not None:
             if name in missing:
                 yield Check.warn(f"key {name}", f"{missing[name]} is not set", f"set {missing[name]} to route to {name}")
@@ -100,9 +102,7 @@ def _providers(settings: Settings, environment: Mapping[str, str]) -> Iterator[C
             "deployments", "none can be called", f"set one of {', '.join(sorted(missing.values()))}, or run the simulator"
         )
     else:
-        yield Check.ok(
-            "deployments", f"{len(ready)} of {len(catalogue.deployments)} can be called (catalogue {catalogue.version})"
-        )
+        yield Check.ok("deployments", f"{len(ready)} of {len(deployments)} can be called (catalogue {catalogue.version})")
 
 
 async def _cache(settings: Settings) -> Check:

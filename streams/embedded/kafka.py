@@ -16,7 +16,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 
 from schemas.errors import SettingsError
 from streams.embedded.jars import Progress, class_path
-from streams.embedded.kafka_config import LOG4J2, format_properties, server_properties
+from streams.embedded.kafka_config import LOG4J2, LOG4J2_CONTROLLER, format_properties, server_properties
 from streams.embedded.kafka_recovery import FencingWatch, controller_properties, was_killed
 from streams.embedded.ports import LOOPBACK, free_port, is_free
 from streams.embedded.readiness import poll, until_ready
@@ -24,7 +24,7 @@ from streams.embedded.spawner import Process, Spawner
 
 READY_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 10.0
-_SHORT_LIVED = "-XX:TieredStopAtLevel=1"  # no time to earn back what the optimising compiler costs
+SHORT_LIVED = "-XX:TieredStopAtLevel=1"  # for a JVM with no time to earn back what the optimising compiler costs
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +35,7 @@ class KafkaPlan:
     port: int
     log: Path
     heap_mb: int = 384
+    jvm_options: tuple[str, ...] = ()
     overrides: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -69,13 +70,13 @@ class EmbeddedKafka:
         jars = await asyncio.to_thread(class_path, on_progress=self._on_progress)
         plan.data_dir.mkdir(parents=True, exist_ok=True)
         (plan.data_dir / "tmp").mkdir(exist_ok=True)
-        (plan.data_dir / "log4j2.properties").write_text(LOG4J2)
+        self._log4j2.write_text(LOG4J2)
         if not (self._log_dir / "meta.properties").is_file():
             await self._format(jars)
         elif was_killed(self._log_dir):
             await self._fence_former_self(jars)
         broker = server_properties(port=plan.port, controller_port=free_port(), log_dir=self._log_dir, overrides=plan.overrides)
-        self.process = await self._server("kafka", jars, broker, heap_mb=plan.heap_mb)
+        self.process = await self._server("kafka", jars, broker, *plan.jvm_options, heap_mb=plan.heap_mb)
         probe = poll(lambda: answers(self.bootstrap_servers), every_s=0.05)
         await until_ready(self.process, probe, timeout_s=READY_TIMEOUT_S, log=plan.log)
         return self.process
@@ -89,13 +90,17 @@ class EmbeddedKafka:
     def _log_dir(self) -> Path:
         return self._plan.data_dir / "log"
 
+    @property
+    def _log4j2(self) -> Path:
+        return self._plan.data_dir / "log4j2.properties"
+
     async def _format(self, jars: str) -> None:
         properties = self._write_properties(
             "format", server_properties(port=self._plan.port, controller_port=free_port(), log_dir=self._log_dir)
         )
         cluster_id = base64.urlsafe_b64encode(b"\0" + uuid.uuid4().bytes[1:]).decode().rstrip("=")
         tool = ("kafka.tools.StorageTool", "format", "--ignore-formatted", "-t", cluster_id, "-c", str(properties))
-        process = await self._java("kafka format", "-Xmx128m", _SHORT_LIVED, "-cp", jars, *tool)
+        process = await self._java("kafka format", "-Xmx128m", SHORT_LIVED, "-cp", jars, *tool)
         if await process.exited != 0:
             raise SettingsError(f"cannot format Kafka's data in {self._plan.data_dir}; the reason is in {self._plan.log}")
 
@@ -103,10 +108,12 @@ class EmbeddedKafka:
         """See `kafka_recovery`: without it a committed transaction may stay open for ever."""
         controller = controller_properties(controller_port=free_port(), log_dir=self._log_dir)
         watch = FencingWatch(self._plan.log, now_s=asyncio.get_running_loop().time)
-        process = await self._server("controller", jars, controller, _SHORT_LIVED, heap_mb=128)
+        self._log4j2.write_text(LOG4J2_CONTROLLER)
+        process = await self._server("controller", jars, controller, SHORT_LIVED, heap_mb=128)
         probe = poll(watch.done, every_s=0.02)
         await until_ready(process, probe, timeout_s=READY_TIMEOUT_S, log=self._plan.log)
         await process.stop(grace_s=STOP_TIMEOUT_S)
+        self._log4j2.write_text(LOG4J2)
 
     async def _server(self, name: str, jars: str, properties: Mapping[str, str], *options: str, heap_mb: int) -> Process:
         file = self._write_properties(name, properties)
@@ -125,7 +132,7 @@ class EmbeddedKafka:
             "-XX:+ExitOnOutOfMemoryError",
             "-Djava.awt.headless=true",
             f"-Djava.io.tmpdir={self._plan.data_dir / 'tmp'}",
-            f"-Dlog4j2.configurationFile={self._plan.data_dir / 'log4j2.properties'}",
+            f"-Dlog4j2.configurationFile={self._log4j2}",
             *arguments,
         )
         # An empty environment: JAVA_TOOL_OPTIONS or KAFKA_OPTS of the user's are not meant for this JVM.

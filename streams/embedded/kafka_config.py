@@ -15,10 +15,16 @@ rootLogger.level = warn
 rootLogger.appenderRef.out.ref = out
 logger.lifecycle.name = kafka.server.KafkaRaftServer
 logger.lifecycle.level = info
-logger.registration.name = org.apache.kafka.controller.ClusterControlManager
-logger.registration.level = info
 logger.markers.name = kafka.coordinator.transaction.TransactionMarkerChannelManager
 logger.markers.level = info
+"""
+
+
+# A controller that runs alone, for its broker to be fenced, has to say when that is done.
+LOG4J2_CONTROLLER = f"""\
+{LOG4J2}\
+logger.registration.name = org.apache.kafka.controller.ClusterControlManager
+logger.registration.level = info
 """
 
 

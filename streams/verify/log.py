@@ -15,7 +15,7 @@ from streams.settings import Settings
 from streams.topics import MAX_MESSAGE_BYTES
 
 _PREFIX = "ai."
-_POLL_MS = 200
+_POLL_MS = 50
 _BATCH_RECORDS = 1_000
 _STALLED_S = 60.0
 
@@ -103,10 +103,12 @@ async def open_log(settings: Settings, names: Sequence[str]) -> AsyncIterator[Lo
     await consumer.start()
     try:
         read = [p for p in partitions if p.topic in names]
-        consumer.assign(read)
-        for partition, begin in (await consumer.beginning_offsets(read)).items():
+        others = [p for p in partitions if p.topic not in names]
+        consumer.assign(partitions)
+        consumer.pause(*others)  # assigned all the same: only of assigned topics does the client know the leaders at once
+        for partition, begin in (await consumer.beginning_offsets(partitions)).items():
             consumer.seek(partition, begin)
-        yield Log(consumer, read, [p for p in partitions if p.topic not in names])
+        yield Log(consumer, read, others)
     finally:
         await consumer.stop()
 

@@ -9,6 +9,7 @@ Rules
 
 import asyncio
 import time
+import traceback
 import uuid
 from datetime import datetime
 
@@ -166,8 +167,8 @@ class _Attempt:
             self.outcome = await self._make(adapter)
         except faults.InjectedFault:
             raise
-        except Exception as error:  # a call was started: whatever broke it, the ledger must hear of it, and the others go on
-            log.exception("adapter_broke", call_id=self.call.call_id, request_id=self.call.order.request_id)
+        except Exception as error:  # noqa: BLE001 - the call was started: the ledger must hear of it, and the others go on
+            log.error("adapter_broke", call_id=self.call.call_id, error=type(error).__name__, at=_where(error))  # noqa: TRY400 - no text
             self.outcome = reports.unforeseen(error)
         finally:
             self.latency_ms = round((time.perf_counter() - begun) * 1000)
@@ -191,6 +192,12 @@ class _Attempt:
         faults.point("K8")
         if self.sender is not None:
             self.sender.add(chunk)
+
+
+def _where(error: BaseException) -> str:
+    """File and line that raised. What it raised may quote the prompt, and is left out."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return f"{frames[-1].filename}:{frames[-1].lineno}" if frames else "unknown"
 
 
 def _time_left_s(order: CallOrdered, now: datetime) -> float:

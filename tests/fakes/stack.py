@@ -13,10 +13,11 @@ from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
+import psutil
 import pytest
 
 from schemas.errors import SettingsError
-from streams.embedded.kafka import EmbeddedKafka, KafkaPlan
+from streams.embedded.kafka import SHORT_LIVED, EmbeddedKafka, KafkaPlan
 from streams.embedded.ports import free_port
 from streams.embedded.spawner import Process, Spawner
 from streams.embedded.valkey import EmbeddedValkey, ValkeyPlan
@@ -72,12 +73,14 @@ class RunningKafka:
         return self._process.pid
 
     def kill(self, number: int = signal.SIGKILL) -> None:
-        """Send a signal; when it is SIGKILL, return once the broker is gone."""
+        """Send a signal; return once SIGKILL or SIGSTOP has had its effect."""
 
         async def send() -> None:
             self._process.send_signal(number)
             if number == signal.SIGKILL:
                 await self._process.exited
+            while number == signal.SIGSTOP and psutil.Process(self.pid).status() != psutil.STATUS_STOPPED:
+                await asyncio.sleep(0.01)
 
         self._loop.run(send())
 
@@ -108,6 +111,7 @@ def embedded_kafka(data_dir: Path | None = None, *, overrides: Mapping[str, str]
                     port=free_port(),
                     log=directory / "kafka.log",
                     heap_mb=256,
+                    jvm_options=(SHORT_LIVED,),
                     overrides={**FAST_BROKER, **(overrides or {})},
                 )
                 broker = EmbeddedKafka(plan, spawner)

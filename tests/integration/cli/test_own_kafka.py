@@ -3,7 +3,6 @@
 import asyncio
 import json
 import signal
-import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -142,16 +141,16 @@ async def test_what_is_logged_as_acknowledged_stands_in_the_log_though_the_broke
     requests, log = tmp_path / "r.txt", tmp_path / "acknowledged.jsonl"
     requests.write_text("".join(f"question {n}\n" for n in range(600)))
     argv = (*COMMAND, "publish", str(requests), "--rate", "150", "--tenant", "killed", "--json", "--acknowledged-log", str(log))
-    with subprocess.Popen(
-        (*argv, *prepared.options), env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    ) as process:
-        give_up = time.monotonic() + 60
-        while not log.exists() or log.read_bytes().count(b"\n") < 100:
-            assert time.monotonic() < give_up
-            await asyncio.sleep(0.02)
-        await asyncio.to_thread(broker.kill, signal.SIGKILL)
-        await asyncio.to_thread(broker.start)
-        out, err = await asyncio.to_thread(process.communicate, timeout=120)
+    process = await asyncio.create_subprocess_exec(
+        *argv, *prepared.options, env=environment(), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+    )
+    give_up = time.monotonic() + 60
+    while not log.exists() or log.read_bytes().count(b"\n") < 100:
+        assert time.monotonic() < give_up
+        await asyncio.sleep(0.02)
+    await asyncio.to_thread(broker.kill, signal.SIGKILL)
+    await asyncio.to_thread(broker.start)
+    out, err = await asyncio.wait_for(process.communicate(), 120)
     assert b"Traceback" not in err, err
     report = json.loads(out)
     acknowledged = [json.loads(line)["request_id"] for line in log.read_text().splitlines()]

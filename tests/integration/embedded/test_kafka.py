@@ -70,6 +70,7 @@ async def test_data_outlives_a_stop_and_a_start(tmp_path):
         assert await read(broker.bootstrap_servers, "kept", 2) == [b"1", b"2"]
         formats = (tmp_path / "kafka.log").read_text().count("Formatting metadata directory")
         assert formats == 1
+        assert not (tmp_path / "kafka" / "controller.properties").exists()  # an orderly stop needs no recovery
 
 
 async def test_what_was_acknowledged_outlives_a_kill_9(tmp_path):
@@ -91,7 +92,6 @@ async def test_a_broker_that_was_paused_goes_on(tmp_path):
     with embedded_kafka(tmp_path) as broker:
         await make_topic(broker.bootstrap_servers, "kept")
         broker.kill(signal.SIGSTOP)
-        assert psutil.Process(broker.pid).status() == psutil.STATUS_STOPPED
         broker.kill(signal.SIGCONT)
         await publish(broker.bootstrap_servers, "kept", [b"1"])
 

@@ -12,17 +12,21 @@ from datetime import timedelta
 import pytest
 from aiokafka import AIOKafkaConsumer
 
-from schemas.calls import Billing, CallPhase, CallReported, FailureKind
+from processors.providers.contract import Completion
+from schemas.calls import Billing, CallPhase, CallReported, FailureKind, Output, Usage
 from schemas.errors import SettingsError
 from schemas.health import HealthOutcome
 from schemas.outcomes import DeadLetter
 from schemas.requests import Operation
 from schemas.serde import Serde
 from streams import clock, topics
+from streams.bootstrap import create_topics
 from streams.placement import partition_of
 from streams.publisher import Outgoing
 from streams.runtime import open_runtime
+from streams.workers import provider as worker
 from streams.workers.credentials import adapter_of, provider_of
+from tests.fakes.stack import embedded_kafka
 from tests.integration.workers.conftest import WAIT_S, Bench
 
 pytestmark = pytest.mark.stack
@@ -304,6 +308,52 @@ async def test_a_provider_without_key_and_simulator_does_not_start(bench: Bench)
         keyless = replace(provider, key_env=None, address="ftp://example.com")
         with pytest.raises(SettingsError, match="http"):
             adapter_of(keyless, runtime.settings, {}, connections=1)
+
+
+class Broken:
+    """An adapter with a bug: it fails on every second call in a way that it does not name."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    async def complete(self, call, *, timeout_s, on_chunk=None):
+        self.calls += 1
+        if self.calls % 2:
+            raise ValueError("the prompt was SECRET")
+        return Completion(Output(content="Hi"), Usage(3, 2))
+
+    async def close(self):
+        pass
+
+
+async def test_an_adapter_that_breaks_costs_its_own_call_alone(bench: Bench, monkeypatch, capsys):
+    await bench.simulate()
+    monkeypatch.setattr(worker, "adapter_of", lambda *_, **__: Broken())
+    async with bench.worker() as runtime:
+        await bench.publish(runtime, *(bench.order(f"r{i}") for i in range(4)))
+        reports = await bench.reports(count=8)
+    failures = [r.failure for r in reports if r.phase is CallPhase.FAILED]
+    assert [r.phase for r in reports].count(CallPhase.COMPLETED) == 2
+    assert [(f.kind, f.billing) for f in failures] == [(FailureKind.REJECTED, Billing.UNKNOWN)] * 2
+    assert "SECRET" not in repr(failures) + "".join(capsys.readouterr())
+    assert await bench.committed() == 4
+
+
+async def test_a_broker_that_dies_during_a_call_gets_the_report_when_it_is_back(bench: Bench):
+    with embedded_kafka() as broker:
+        bench.settings = bench.settings.model_copy(update={"bootstrap_servers": broker.bootstrap_servers})
+        await create_topics(bench.settings, [bench.provider])
+        await bench.simulate(first_token_ms=1500)
+        async with bench.worker() as runtime:
+            await bench.publish(runtime, *(bench.order(f"r{i}") for i in range(5)))
+            await bench.reached(5)
+            await asyncio.to_thread(broker.kill)
+            await asyncio.sleep(2)
+            await asyncio.to_thread(broker.start)
+            calls = by_call(await bench.reports(count=10, settle_s=1))
+    completed = [both for both in calls.values() if both[-1].phase is CallPhase.COMPLETED]
+    assert {both[0].request_id for both in completed} == {f"r{i}" for i in range(5)}
+    assert {c.call_id for c in bench.called()} <= calls.keys(), "no call without a STARTED"
 
 
 KILLS = {
