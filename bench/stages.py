@@ -111,6 +111,7 @@ async def lag(rig: Rig, sizes: Sizes) -> None:
         for name in ("p50", "p99"):
             rig.keep(f"cost_lag_ms_{name}", found[f"cost_lag_ms_{name}"])
             rig.keep(f"latency_ms_{name}_at_300_rps", found[f"latency_ms_{name}"])
+        rig.keep("rps_at_300", found["rps"])
 
 
 async def waiting(rig: Rig, sizes: Sizes) -> None:
@@ -130,7 +131,8 @@ async def waiting(rig: Rig, sizes: Sizes) -> None:
 
 
 async def backlog(rig: Rig, sizes: Sizes) -> None:
-    """What was published while all workers were down drains completely; its rate against the steady one."""
+    """What was published while all workers were down drains completely; its rate against the steady one before and after."""
+    await _steady(rig, sizes)
     async with load(rig.plan(sizes.backlog, in_flight=sizes.backlog)) as started:
         for role in rig.roles:
             await rig.stack.halt(role)
@@ -142,7 +144,7 @@ async def backlog(rig: Rig, sizes: Sizes) -> None:
         found = await started.result()
     rig.keep("drain_rps", found["rps"])
     await _steady(rig, sizes)
-    rig.keep("drain_ratio", found["rps"] / statistics.median(rig.samples["pipeline_rps"]))
+    rig.keep("drain_ratio", found["rps"] / statistics.mean(rig.samples["pipeline_rps"][-2:]))
 
 
 async def _until_ordered(rig: Rig, timeout_s: float = 120.0) -> None:

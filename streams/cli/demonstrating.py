@@ -30,7 +30,7 @@ from streams.verify.check import verify
 from streams.verify.verdict import Verdict
 
 PROVIDERS = ("openai", "anthropic", "google")
-RATE = 20.0
+RATE = 12.0
 """Requests a second: slow enough for the repeats at the end to find their first in the cache."""
 ANSWER_TIMEOUT_S = 60.0
 VERIFY_WAIT_S = 20.0

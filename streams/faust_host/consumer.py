@@ -157,6 +157,8 @@ class Consumer(Delivery):
     async def on_revoked(self, revoked: Iterable[TopicPartition]) -> None:
         await self.on_partitions_revoked(ensure_TPset(revoked))
         self._rebalances += 1
+        for tp in self._changelog_readings:
+            self._read_changelog_again(tp)
         self._between |= self._books
         self._books = {}
         self._buffered_partitions.clear()

@@ -56,7 +56,7 @@ class Delivery(Driver):
         for record in records:
             if not self.flow_active:
                 await self.can_resume_flow.wait()
-            if book is not None and (self._books.get(tp) is not book or book.readings != reading):
+            if self._books.get(tp) is not book or self._reading_of(tp, book) != reading:
                 return
             message = from_record(record, tp, generation=self.app.consumer_generation_id, book=book)
             if book is None or book.deliver(record.offset, message):
@@ -96,9 +96,12 @@ class Delivery(Driver):
             tp = ensure_TP(topic_partition)
             book = self._books.get(tp)
             if book is not None or not self._acked_topic(tp):
-                found.append((tp, book, book.readings if book else 0, records))
+                found.append((tp, book, self._reading_of(tp, book), records))
             # else: between a rebalance and the seek that ends it; that seek has it read again
         return found
+
+    def _reading_of(self, tp: TP, book: PartitionOffsets | None) -> int:
+        return self._changelog_readings[tp] if book is None else book.readings
 
     def _acked_topic(self, tp: TP) -> bool:
         return bool(self.app.topics.acks_enabled_for(tp.topic)) and not self._is_changelog_tp(tp)

@@ -5,6 +5,7 @@ any consumer: positions, ends, assignment. What is ours is in `consumer.py`.
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -31,6 +32,7 @@ class Driver(FaustConsumer):
         self.options: HostOptions = self.app.options
         self._kafka: AIOKafkaConsumer | None = None
         self._assignor: Any = None
+        self._changelog_readings: Counter[TP] = Counter()
         self.read_to: dict[TP, int] = {}
         """Changelog partitions: everything below this offset has been handed to the tables, transaction markers included."""
 
@@ -97,9 +99,14 @@ class Driver(FaustConsumer):
     async def _seek(self, partition: TP, offset: int) -> None:
         self._client().seek(TopicPartition(*partition), offset)
 
+    def _read_changelog_again(self, tp: TP) -> None:
+        """What was fetched before must not be handed to a table after what is read now."""
+        self._changelog_readings[tp] += 1
+        self.read_to.pop(tp, None)
+
     async def seek_wait(self, partitions: Mapping[TP, int]) -> None:
         kafka = self._client()
         for tp, offset in partitions.items():
             kafka.seek(TopicPartition(*tp), offset)
-            self.read_to.pop(tp, None)
+            self._read_changelog_again(tp)
         await asyncio.gather(*(kafka.position(TopicPartition(*tp)) for tp in partitions))

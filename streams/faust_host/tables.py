@@ -60,6 +60,8 @@ class Recovery(FaustRecovery):
     async def on_rebalance(self, *args: Any, **kwargs: Any) -> None:
         self._reading = False
         await super().on_rebalance(*args, **kwargs)
+        # Faust has every partition of a global table twice, active and standby, and would read it twice.
+        self.standby_tps.difference_update({tp for tp in self.active_tps if isinstance(self.tp_to_table[tp], CompactedTable)})
 
     def need_recovery(self) -> bool:
         """True until everything below the end that was there at the start has been applied."""
@@ -100,6 +102,18 @@ class Recovery(FaustRecovery):
 
 class TableManager(FaustTableManager):
     _ours: Recovery | None = None
+
+    @property
+    def changelog_queue(self) -> Any:
+        """Faust empties its queue whenever the flow resumes, and loses what has just arrived for a table that follows its topic."""
+        if self._changelog_queue is None:
+            self._changelog_queue = self.app.FlowControlQueue(maxsize=self.app.conf.stream_buffer_maxsize, clear_on_resume=False)
+        return self._changelog_queue
+
+    def on_partitions_revoked(self, revoked: set[TP]) -> None:
+        """What is in the queue was not applied, and is read again from the last applied offset."""
+        super().on_partitions_revoked(revoked)
+        self.changelog_queue.clear()
 
     async def on_start(self) -> None:
         """As Faust's, without its second of waiting for tables that are declared late: ours are declared before the start."""

@@ -19,6 +19,7 @@ import pytest
 from schemas.errors import SettingsError
 from streams.embedded.kafka import SHORT_LIVED, EmbeddedKafka, KafkaPlan
 from streams.embedded.ports import free_port
+from streams.embedded.readiness import poll
 from streams.embedded.spawner import Process, Spawner
 from streams.embedded.valkey import EmbeddedValkey, ValkeyPlan
 
@@ -79,10 +80,13 @@ class RunningKafka:
             self._process.send_signal(number)
             if number == signal.SIGKILL:
                 await self._process.exited
-            while number == signal.SIGSTOP and psutil.Process(self.pid).status() != psutil.STATUS_STOPPED:
-                await asyncio.sleep(0.01)
+            if number == signal.SIGSTOP:
+                await poll(self._is_stopped, every_s=0.01)
 
         self._loop.run(send())
+
+    async def _is_stopped(self) -> bool:
+        return psutil.Process(self.pid).status() == psutil.STATUS_STOPPED
 
     def start(self) -> None:
         """Start it again, on the same port and data."""
