@@ -8,7 +8,6 @@ from aiokafka.errors import KafkaConnectionError, TopicAlreadyExistsError, for_c
 from schemas.errors import SettingsError
 from schemas.serde import Serde
 from streams import topics
-from streams.registry import Registry
 from streams.settings import Settings
 from streams.topics import Spread, Topic
 
@@ -50,6 +49,8 @@ async def prepare_serde(settings: Settings, providers: Iterable[str]) -> Serde:
     """The codecs, with ids from the registry when one is configured, else from the built-in catalogue."""
     serde = Serde()
     if settings.schema_registry_url is not None:
+        from streams.registry import Registry  # noqa: PLC0415 - an HTTP client is only loaded when it is used
+
         await Registry(settings).register(serde.catalogue, topics.all_topics(providers).values())
     return serde
 

@@ -51,7 +51,11 @@ class Publisher:
         self._flusher: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> "Publisher":
-        await self._producer.start()
+        try:
+            await self._producer.start()
+        except BaseException:
+            await self._producer.stop()
+            raise
         self._flusher = asyncio.create_task(self._flush_forever(), name="publisher")
         return self
 

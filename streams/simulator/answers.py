@@ -39,7 +39,7 @@ class Answer:
 
 
 def answer(ask: Ask) -> Answer:
-    """A call of the tool, JSON that fits the schema, or prose.
+    """A call of the tool, JSON that fits the schema, one of the labels, or prose.
 
     Prose has the size that was asked for, else 16 to 128 tokens, cut at the request's limit. JSON and tool calls are never
     cut; when a size was asked for, their usage says that size all the same. Raises BadSchema.
@@ -51,6 +51,9 @@ def answer(ask: Ask) -> Answer:
     if ask.json_schema is not None:
         text = orjson.dumps(instance(ask.json_schema or _ANY_OBJECT, seed=ask.seed)).decode()
         return Answer(text, _usage(ask, count(text)))
+    if ask.labels:
+        label = ask.labels[draw(ask.seed) % len(ask.labels)]
+        return Answer(label, _usage(ask, count(label)))
     if ask.sizes.output_tokens is not None:
         tokens, finish = ask.sizes.output_tokens, Finish.STOP
     else:

@@ -25,8 +25,9 @@ class Tool:
 class Ask:
     """What is asked of the model.
 
-    `input_tokens` is counted from the text. `tool` is the tool that the answer calls. `json_schema` is the schema that the answer
-    fits, `{}` for any object, None for prose. `inputs` are the texts to embed. `metadata` may ask for sizes.
+    `input_tokens` is counted from the text. `tool` is the tool that the answer calls. `json_schema` is the schema that the
+    answer fits, `{}` for any object, None for prose. `labels` are those to choose one of. `inputs` are the texts to embed.
+    `metadata` may ask for sizes.
     """
 
     model: str
@@ -41,6 +42,7 @@ class Ask:
     dimensions: int | None = None
     base64: bool = False
     metadata: object = None
+    labels: tuple[str, ...] = ()
     sizes: Sizes = NATURAL
     seed: int = 0
 

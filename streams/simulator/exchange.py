@@ -14,6 +14,7 @@ from streams.simulator.chance import draw
 from streams.simulator.endpoints import Endpoint, Operation, Shape
 from streams.simulator.faults import Fault, FaultKind
 from streams.simulator.json_instance import BadSchema
+from streams.simulator.labels import labels_asked
 from streams.simulator.profiles import Profile
 from streams.simulator.reply import Part, Reply, plain
 from streams.simulator.shapes import WIRES, Wire
@@ -133,7 +134,8 @@ def _ask(desk: _Desk, headers: Mapping[str, str], body: Mapping[str, Any]) -> As
         sizes = asked(headers, ask.metadata, ask.last_user_text)
     except BadSizes as problem:
         raise BadRequest(str(problem)) from problem
-    return replace(ask, sizes=sizes, seed=seed_of(desk.endpoint.provider, desk.endpoint.model, body))
+    seed = seed_of(desk.endpoint.provider, desk.endpoint.model, body)
+    return replace(ask, sizes=sizes, seed=seed, labels=labels_asked(body))
 
 
 def _fault(desk: _Desk, headers: Mapping[str, str], ask: Ask, at_s: float) -> Fault | None:

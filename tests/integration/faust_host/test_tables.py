@@ -88,6 +88,43 @@ async def test_every_instance_has_every_partition(rig: Rig) -> None:
             assert await until(lambda table=table: dict(table.items()) == expected, 5), dict(table.items())
 
 
+async def test_following_through_rebalances(rig: Rig) -> None:
+    """Others write all the time while an instance comes and goes: none misses the newest value of any key."""
+    topic, expected = await totals(rig, "commit_marker", partitions=3)
+    group = f"group-{topic}"
+    stop = asyncio.Event()
+
+    async def write() -> None:
+        count = 0
+        while not stop.is_set():
+            for partition in (0, 1, 2):
+                key = b"%d" % (3 * (count % 5) + partition)
+                expected[key] = b"%d" % count
+                await rig.producer.send(topic, expected[key], key=key, partition=partition)
+            count += 1
+            await asyncio.sleep(0.002)
+        await rig.producer.flush()
+
+    first = host(group, bootstrap_servers=rig.bootstrap_servers, session_timeout_ms=2_000)
+    tables = [first.table("totals", topic)]
+    writing = asyncio.create_task(write())
+    async with asyncio.timeout(30), first.running():
+        for _ in range(3):
+            second = host(group, bootstrap_servers=rig.bootstrap_servers, session_timeout_ms=2_000)
+            tables[1:] = [second.table("totals", topic)]
+            async with second.running():
+                await asyncio.sleep(0.5)
+                stop.set()
+                await writing
+                for table in tables:
+                    assert await until(lambda table=table: dict(table.items()) == expected, 5)
+                stop.clear()
+                writing = asyncio.create_task(write())
+        stop.set()
+        await writing
+        assert await until(lambda: dict(tables[0].items()) == expected, 5)
+
+
 async def test_stuck_recovery_is_wiped_and_rebuilt(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     topic, expected = await totals(rig, "commit_marker")
     ours = host(f"group-{topic}", bootstrap_servers=rig.bootstrap_servers, table_deadline_s=0.5)
