@@ -29,8 +29,19 @@ class Changelog:
         self._routed: Codec[RequestRouted] = serde.of(RequestRouted)
 
     def encode(self, changes: Iterable[Change], values: Mapping[str, bytes]) -> list[tuple[str, bytes | None]]:
-        """Keys and values, a tombstone being None. `values` holds the bytes of routed records that came in this cycle."""
-        last = {_key(change): change for change in changes}
+        """Keys and values, a tombstone being None. `values` holds the bytes of routed records that came in this cycle.
+
+        A call that started and ended in the same transaction leaves no trace.
+        """
+        last: dict[str, Change] = {}
+        begun: set[str] = set()
+        for change in changes:
+            key = _key(change)
+            last[key] = change
+            if isinstance(change, PutCall):
+                begun.add(key)
+            elif isinstance(change, DropCall) and key in begun:
+                del last[key]
         return [(key, self._value(change, values)) for key, change in last.items()]
 
     def apply(self, state: LaneState, key: str, value: bytes | None) -> None:

@@ -1,4 +1,4 @@
-"""One cycle of a lane: fold what has arrived, and what is due, into records ready for one transaction. No I/O."""
+"""Folds what has arrived, and what is due, into records ready for one transaction. No I/O."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import TypeVar
 
 import structlog
-from aiokafka.structs import ConsumerRecord
+from aiokafka.structs import ConsumerRecord, TopicPartition
 
 from processors.cost.prices import PriceBook
 from processors.dispatch.decide import decide
@@ -35,12 +35,23 @@ MAX_DUE = 2_000
 
 @dataclass(slots=True)
 class Folded:
-    """What one cycle changed and says."""
+    """What has been folded since the last transaction: what it changed, what it says, and how far the inputs were read."""
 
+    offsets: dict[TopicPartition, int] = field(default_factory=dict)
+    events: int = 0
     changes: list[Change] = field(default_factory=list)
     records: list[Emission] = field(default_factory=list)
     values: dict[str, bytes] = field(default_factory=dict)
     dead_letters: list[Outgoing] = field(default_factory=list)
+
+    @property
+    def speaks(self) -> bool:
+        """Whether somebody waits for it: a change of state alone (a call has started) can go with the next transaction."""
+        return bool(self.records or self.dead_letters)
+
+    @property
+    def empty(self) -> bool:
+        return not (self.offsets or self.changes or self.speaks)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +68,7 @@ class _Arrived:
 
 
 class Cycle:
-    """Folds events into one lane partition's state. The state has changed when `fold` returns; commit, or drop it."""
+    """Folds events into one lane partition's state. The state has changed when `fold` returns: commit, or drop it."""
 
     def __init__(
         self, partition: int, state: LaneState, timers: Timers, *, serde: Serde, policy: DispatchPolicy, prices: PriceBook
@@ -71,18 +82,18 @@ class Cycle:
 
     def fold(
         self,
+        folded: Folded,
         routed: Sequence[ConsumerRecord],
         reported: Sequence[ConsumerRecord],
         *,
         now: datetime,
         due_until: datetime | None,
-    ) -> Folded:
+    ) -> None:
         """Reports first, for they free what requests wait for; then requests; then the timers due by `due_until`.
 
         What is no record of ours is put aside as a dead letter. Raises UnknownSchema for one that a newer version may have
         written: the lane stops, and its offset is not passed.
         """
-        folded = Folded()
         for record in reported:
             if (report := self._read(record, self._reported, folded, now)) is not None:
                 self._decide(Reported(report), folded, now)
@@ -95,7 +106,10 @@ class Cycle:
                 self._decide(event, folded, now)
         if self._sweep_due(now):
             self._decide(Sweep(MAX_DUE), folded, now)
-        return folded
+        for records in (routed, reported):
+            if records:
+                last = records[-1]
+                folded.offsets[TopicPartition(last.topic, last.partition)] = last.offset + 1
 
     def outgoing(self, folded: Folded) -> list[Outgoing]:
         """The records of one transaction: orders, responses, cost events, the last of each total, and the changelog."""
@@ -124,6 +138,7 @@ class Cycle:
         for change in decision.changes:
             self._state.apply(change)
         self._timers.set_all(decision.timers)
+        folded.events += 1
         folded.changes += decision.changes
         folded.records += decision.records
 

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Mapping
 from datetime import datetime
+from time import monotonic
 from typing import Any
 
 import structlog
@@ -14,7 +15,7 @@ from processors.dispatch.decide import timers_of
 from processors.dispatch.policy import DispatchPolicy
 from schemas.serde import Serde
 from streams import clock, faults, topics
-from streams.dispatcher.cycle import Cycle
+from streams.dispatcher.cycle import Cycle, Folded
 from streams.dispatcher.restore import Restored, catch_up
 from streams.dispatcher.timers import Timers
 from streams.placement import partition_of
@@ -26,6 +27,10 @@ log = structlog.get_logger(__name__)
 
 _IDLE_S = 1.0
 _BARRIER_WAIT_S = 0.05
+_QUIET_S = 0.05
+"""How long a change of state that nobody waits for may go uncommitted."""
+_BUSY_EVENTS = 8
+_GATHER_S = 0.006
 _K3_DELAY_S = 0.003
 
 
@@ -54,10 +59,15 @@ class Lane:
         self._routed = TopicPartition(topics.ROUTED, partition)
         self._attempts = TopicPartition(topics.ATTEMPTS, partition)
         self._group = settings.group("dispatch")
-        self._stopping = self._waiting = False
+        self._stopping = False
+        self._waiting: asyncio.Future[Any] | None = None
         self._task: asyncio.Task[None] | None = None
         self._counts: dict[str, int] = {}
         self._barrier: tuple[datetime, int] | None = None
+        self._folded = Folded()
+        self._folded_since: float | None = None
+        self._committed_at = 0.0
+        self._busy = False
 
     def start(self) -> "asyncio.Task[None]":
         self._task = asyncio.create_task(self._run(), name=f"lane-{self.partition}")
@@ -68,15 +78,15 @@ class Lane:
         self._stopping = True
         if self._task is None:
             return False
-        if self._waiting:
-            self._task.cancel()
+        if self._waiting is not None:
+            self._waiting.cancel()
         done, _ = await asyncio.wait({self._task}, timeout=timeout_s)
         if not done:
             # The broker does not answer, and how the transaction ends is not known.
             self._task.cancel()
             await asyncio.wait({self._task}, timeout=timeout_s)
             return False
-        return self._task.cancelled() or self._task.exception() is None
+        return not self._task.cancelled() and self._task.exception() is None
 
     async def _run(self) -> None:
         producer = AIOKafkaProducer(
@@ -104,6 +114,8 @@ class Lane:
             )
             while not self._stopping:
                 await self._advance(producer, cycle, timers)
+            if not self._folded.empty:
+                await self._commit(producer, cycle)
         finally:
             await _close(producer)
 
@@ -138,28 +150,54 @@ class Lane:
         return timers
 
     async def _advance(self, producer: AIOKafkaProducer, cycle: Cycle, timers: Timers) -> None:
-        """Take what has arrived, fold it, commit it."""
-        next_timer_s = timers.seconds_to_next(clock.now())
-        wait_s = _IDLE_S if next_timer_s is None else min(next_timer_s, _IDLE_S)
-        if self._barrier is not None:
-            wait_s = _BARRIER_WAIT_S
-        self._waiting = True
-        arrived: dict[TopicPartition, list[ConsumerRecord]] = await self._consumer.getmany(
-            self._routed, self._attempts, timeout_ms=int(wait_s * 1000) + (wait_s > 0)
-        )
-        self._waiting = False
+        """Take what has arrived and what is due, fold it, and commit when somebody waits for it."""
+        arrived = await self._arrivals(self._wait_s(timers))
         if self._stopping:
             return
         now = clock.now()
         due_until = await self._due_until(timers, now)
-        routed, attempts = arrived.get(self._routed, ()), arrived.get(self._attempts, ())
-        folded = cycle.fold(routed, attempts, now=now, due_until=due_until)
-        outgoing = cycle.outgoing(folded)
-        if not outgoing and not arrived:
+        cycle.fold(self._folded, arrived.get(self._routed, ()), arrived.get(self._attempts, ()), now=now, due_until=due_until)
+        if self._folded.empty:
             return
-        faults.point("K2")
-        await self._commit(producer, outgoing, {tp: records[-1].offset + 1 for tp, records in arrived.items()})
-        faults.point("K4")
+        if self._folded_since is None:
+            self._folded_since = monotonic()
+        if monotonic() >= self._commit_at():
+            faults.point("K2")
+            await self._commit(producer, cycle)
+            faults.point("K4")
+
+    async def _arrivals(self, wait_s: float) -> Mapping[TopicPartition, list[ConsumerRecord]]:
+        """What is there, or comes within `wait_s`; nothing when the lane is told to stop meanwhile."""
+        milliseconds = int(wait_s * 1000) + (wait_s > 0)
+        self._waiting = asyncio.ensure_future(self._consumer.getmany(self._routed, self._attempts, timeout_ms=milliseconds))
+        try:
+            arrived: Mapping[TopicPartition, list[ConsumerRecord]] = await self._waiting
+        except asyncio.CancelledError:
+            if not self._stopping:
+                raise
+            return {}
+        finally:
+            self._waiting = None
+        return arrived
+
+    def _wait_s(self, timers: Timers) -> float:
+        next_timer_s = timers.seconds_to_next(clock.now())
+        wait_s = _IDLE_S if next_timer_s is None else min(next_timer_s, _IDLE_S)
+        if self._barrier is not None:
+            wait_s = _BARRIER_WAIT_S
+        if not self._folded.empty:
+            wait_s = min(wait_s, self._commit_at() - monotonic())
+        return max(wait_s, 0.0)
+
+    def _commit_at(self) -> float:
+        """When what is folded goes out, on the monotonic clock.
+
+        At once when somebody waits for it; but under load not sooner than a moment after the last transaction, for one costs
+        the broker the same be it small or large.
+        """
+        if self._folded.speaks:
+            return self._committed_at + (_GATHER_S if self._busy else 0.0)
+        return (self._folded_since or 0.0) + _QUIET_S
 
     async def _due_until(self, timers: Timers, now: datetime) -> datetime | None:
         """Up to when timers may fire: None while reports that were in the log by then are still unread.
@@ -178,23 +216,20 @@ class Lane:
         self._barrier = None
         return as_of
 
-    async def _commit(self, producer: AIOKafkaProducer, outgoing: list[Outgoing], offsets: Mapping[TopicPartition, int]) -> None:
+    async def _commit(self, producer: AIOKafkaProducer, cycle: Cycle) -> None:
+        """One transaction: everything folded, and the offsets of what it was folded from."""
+        folded, self._folded, self._folded_since = self._folded, Folded(), None
         await producer.begin_transaction()
         by_partition: dict[TopicPartition, list[Outgoing]] = {}
-        for record in outgoing:
-            partition = record.partition
-            if partition is None:
-                if (count := self._counts.get(record.topic)) is None:
-                    count = self._counts[record.topic] = len(await producer.partitions_for(record.topic))
-                partition = partition_of(record.key, count)
-            by_partition.setdefault(TopicPartition(record.topic, partition), []).append(record)
+        for record in cycle.outgoing(folded):
+            tp = TopicPartition(record.topic, await self._partition_of(producer, record))
+            by_partition.setdefault(tp, []).append(record)
         acknowledged: dict[TopicPartition, list[asyncio.Future[Any]]] = {}
         for tp, group in by_partition.items():
             acknowledged[tp] = await send_group(producer, tp, group)
-        if offsets:
-            await producer.send_offsets_to_transaction(
-                {tp: OffsetAndMetadata(offset, "") for tp, offset in offsets.items()}, self._group
-            )
+        if folded.offsets:
+            offsets = {tp: OffsetAndMetadata(offset, "") for tp, offset in folded.offsets.items()}
+            await producer.send_offsets_to_transaction(offsets, self._group)
         for futures in acknowledged.values():
             await asyncio.gather(*futures)
         commit = asyncio.ensure_future(producer.commit_transaction())
@@ -202,10 +237,16 @@ class Lane:
             await asyncio.sleep(_K3_DELAY_S)
             faults.point("K3")
         await commit
-        changelog = acknowledged.get(TopicPartition(topics.CHANGELOG, self.partition))
-        if changelog:
-            last_batch = changelog[-1].result()
-            self.restored.next_offset = max(self.restored.next_offset, last_batch.offset)
+        if changelog := acknowledged.get(TopicPartition(topics.CHANGELOG, self.partition)):
+            self.restored.next_offset = max(self.restored.next_offset, changelog[-1].result().offset)
+        self._busy, self._committed_at = folded.events >= _BUSY_EVENTS, monotonic()
+
+    async def _partition_of(self, producer: AIOKafkaProducer, record: Outgoing) -> int:
+        if record.partition is not None:
+            return record.partition
+        if (count := self._counts.get(record.topic)) is None:
+            count = self._counts[record.topic] = len(await producer.partitions_for(record.topic))
+        return partition_of(record.key, count)
 
 
 async def _close(producer: AIOKafkaProducer) -> None:

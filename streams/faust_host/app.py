@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable
+from functools import cached_property
 from typing import Any
 
 import faust
@@ -9,6 +10,7 @@ from faust.app.base import BootStrategy as FaustBootStrategy
 from faust.transport.drivers.aiokafka import Transport as FaustTransport
 from mode import Service
 from mode.supervisors import CrashingSupervisor
+from mode.utils.queues import FlowControlEvent
 from yarl import URL
 
 from streams.faust_host.consumer import Consumer
@@ -32,6 +34,17 @@ class BootStrategy(FaustBootStrategy):
 
     def web_server(self) -> Iterable[Service]:
         return []
+
+
+class FlowControl(FlowControlEvent):
+    """Faust empties every queue when the flow resumes, and loses what was handed out a moment before.
+
+    A rebalance empties them when it begins, which is enough.
+    """
+
+    def resume(self) -> None:
+        self._suspend.clear()
+        self._resume.set()
 
 
 class App(faust.App):
@@ -82,6 +95,10 @@ class App(faust.App):
         super().on_rebalance_start()
         # Without a sensor Faust's state is empty, which it takes for missing and warns of in every rebalance.
         self._rebalancing_sensor_state: dict[str, Any] = {"sensors": None}
+
+    @cached_property
+    def flow_control(self) -> FlowControl:
+        return FlowControl(loop=self.loop)
 
     def _new_transport(self) -> Any:
         return Transport(self.conf.broker_consumer, self)

@@ -103,20 +103,6 @@ class Recovery(FaustRecovery):
 class TableManager(FaustTableManager):
     _ours: Recovery | None = None
 
-    _queue: Any = None
-
-    @property
-    def changelog_queue(self) -> Any:
-        """Faust empties its own whenever the flow resumes, and loses what has just arrived for a table that follows its topic."""
-        if self._queue is None:
-            self._queue = self.app.FlowControlQueue(maxsize=self.app.conf.stream_buffer_maxsize, clear_on_resume=False)
-        return self._queue
-
-    def on_partitions_revoked(self, revoked: set[TP]) -> None:
-        """What is in the queue was not applied, and is read again from the last applied offset."""
-        super().on_partitions_revoked(revoked)
-        self.changelog_queue.clear()
-
     async def on_start(self) -> None:
         """As Faust's, without its second of waiting for tables that are declared late: ours are declared before the start."""
         await self._update_channels()

@@ -144,11 +144,12 @@ class Amounts(NamedTuple):
 
 
 class Spent(NamedTuple):
-    """What one cost event adds to its total."""
+    """What cost events add to their total; the place is that of the last of them."""
 
     partition: int
     offset: int
     amounts: Amounts
+    events: int = 1
 
 
 class Stated(NamedTuple):

@@ -9,7 +9,8 @@ from typing import IO, Any, Self
 
 import orjson
 
-from streams.verify.facts import TYPES, About, Amounts, Fact, Spent, Stated
+from streams.verify.facts import TOTAL, TYPES, About, Amounts, Fact, Spent, Stated
+from streams.verify.totals import merged
 
 COMPARTMENTS = 64
 _IN_MEMORY_BYTES = 512 * 1024
@@ -41,12 +42,17 @@ class Shelf:
         self._files[zlib.crc32(about.name.encode()) % COMPARTMENTS].write(line)
 
     def compartment(self, number: int, into: Facts) -> None:
-        """Add the facts of one compartment to `into`. More may be put afterwards."""
+        """Add the facts of one compartment to `into`, those of totals merged. More may be put afterwards."""
         file = self._files[number]
         file.seek(0)
         for line in file:
             kind, name, fact_number, *fields = orjson.loads(line)
-            into.setdefault(About(kind, name), []).append(_fact(fact_number, fields))
+            about, fact = About(kind, name), _fact(fact_number, fields)
+            found = into.setdefault(about, [])
+            if kind == TOTAL:
+                _merge(found, fact)
+            else:
+                found.append(fact)
         file.seek(0, 2)
 
 
@@ -65,6 +71,14 @@ _LINE = orjson.OPT_APPEND_NEWLINE
 def _fact(number: int, fields: list[Any]) -> Fact:
     fact_type: Any = TYPES[number]
     if fact_type is Spent or fact_type is Stated:
-        fields[-1] = Amounts(*fields[-1])
+        fields[2] = Amounts(*fields[2])
     fact: Fact = fact_type(*fields)
     return fact
+
+
+def _merge(found: list[Fact], fact: Fact) -> None:
+    for i, earlier in enumerate(found):
+        if (both := merged(earlier, fact)) is not None:
+            found[i] = both
+            return
+    found.append(fact)

@@ -1,4 +1,4 @@
-"""Judges one cost total: the last stated value is the sum of the cost events."""
+"""Judges one cost total: the last stated value is the sum of the cost events. Its facts come merged: one of each kind."""
 
 from collections.abc import Sequence
 
@@ -10,11 +10,11 @@ from streams.verify.verdict import Problem, ProblemKind
 
 def judge(key: str, facts: Sequence[Fact], terms: Terms, tally: Tally) -> None:
     """Adds the stated cost to the tally, and a problem when the total is not the sum in every field."""
-    events = [f for f in facts if isinstance(f, Spent)]
-    stated = [f for f in facts if isinstance(f, Stated)]
-    expected = Amounts(*(sum(column) for column in zip(*(event.amounts for event in events), strict=True)))
-    tally.totals += bool(stated)
-    found = stated[-1].amounts if stated else Amounts()
+    spent = next((f for f in facts if isinstance(f, Spent)), None)
+    stated = next((f for f in facts if isinstance(f, Stated)), None)
+    expected = spent.amounts if spent else Amounts()
+    found = stated.amounts if stated else Amounts()
+    tally.totals += stated is not None
     tally.cost_nanousd += found.cost_nanousd
     if stated and found == expected:
         return
@@ -23,8 +23,23 @@ def judge(key: str, facts: Sequence[Fact], terms: Terms, tally: Tally) -> None:
         for name, has, wants in zip(Amounts._fields, found, expected, strict=True)
         if has != wants
     )
-    message = differing if stated else f"no total, but {len(events)} cost events belong to it"
+    message = differing if stated or spent is None else f"no total, but {spent.events} cost events belong to it"
     kind = ProblemKind.WRONG_TOTAL if terms.quiet else ProblemKind.IN_FLIGHT
-    topic, place = (topics.COST_TOTALS, stated[-1]) if stated else (topics.COSTS, events[-1])
     tally.wrong_totals += 1
-    tally.add(Problem(kind, key, message, topic, place.partition, place.offset))
+    if stated is not None:
+        tally.add(Problem(kind, key, message, topics.COST_TOTALS, stated.partition, stated.offset))
+    elif spent is not None:
+        tally.add(Problem(kind, key, message, topics.COSTS, spent.partition, spent.offset))
+
+
+def merged(earlier: Fact, later: Fact) -> Fact | None:
+    """One fact that says what both do of a total; None when they are about different things.
+
+    A total may have a million events: they are summed up as they are read, and of what was stated the last counts.
+    """
+    if isinstance(earlier, Spent) and isinstance(later, Spent):
+        amounts = Amounts(*(a + b for a, b in zip(earlier.amounts, later.amounts, strict=True)))
+        return later._replace(amounts=amounts, events=earlier.events + later.events)
+    if isinstance(earlier, Stated) and isinstance(later, Stated):
+        return later
+    return None

@@ -1,6 +1,7 @@
 """Tables and views of compacted topics: whole after a start, and following, whatever lies at the end of the log."""
 
 import asyncio
+import uuid
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -123,6 +124,37 @@ async def test_following_through_rebalances(rig: Rig) -> None:
         stop.set()
         await writing
         assert await until(lambda: dict(tables[0].items()) == expected, 5)
+
+
+async def test_a_resumed_flow_keeps_what_has_arrived(rig: Rig) -> None:
+    app = host("group", bootstrap_servers=rig.bootstrap_servers).app
+    queue = app.FlowControlQueue(maxsize=10, clear_on_resume=True)
+    queue.force_put_nowait("event")
+    app.flow_control.resume()
+    assert queue.qsize() == 1
+    app.flow_control.clear()
+    assert queue.empty()
+
+
+async def test_an_agent_beside_a_table_misses_nothing(rig: Rig) -> None:
+    """The agent's partitions go on as the recovery ends: what is handed out in that moment must not be swept away."""
+    topic, _ = await totals(rig, "commit_marker")
+    source = await rig.topic()
+    for n in range(50):
+        await rig.producer.send(source, b"%d" % n)
+    await rig.producer.flush()
+    for _ in range(5):
+        app, seen = host(f"group-{uuid.uuid4().hex[:12]}", bootstrap_servers=rig.bootstrap_servers), list[int]()
+        app.table("totals", topic)
+
+        @app.agent(source, name="a")
+        async def agent(stream: Any, seen: list[int] = seen) -> None:
+            async for value in stream:
+                seen.append(int(value))  # noqa: PERF401 - an agent's stream has no end
+
+        async with asyncio.timeout(10), app.running():
+            assert await until(lambda seen=seen: len(seen) >= 50, 3), seen
+        assert seen == list(range(50))
 
 
 async def test_stuck_recovery_is_wiped_and_rebuilt(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
