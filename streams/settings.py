@@ -16,7 +16,9 @@ class Settings(BaseSettings):
     'kafka:9092'
     """
 
-    model_config = SettingsConfigDict(env_prefix="PENSTOCK_", env_file=".env", extra="ignore", populate_by_name=True)
+    model_config = SettingsConfigDict(
+        env_prefix="PENSTOCK_", env_file=".env", env_ignore_empty=True, extra="ignore", populate_by_name=True
+    )
 
     app: str = Field("penstock", description="Prefix of consumer groups, client ids and transactional ids.")
     data_dir: Path = Field(Path(".penstock"), description="Where the embedded services keep their data.")

@@ -70,15 +70,16 @@ HOPS = (
     Hop("dispatch", "dispatch", "orders calls, retries, settles, answers",
         sources=(topics.ROUTED, topics.ATTEMPTS),
         sinks=(Sink(CALLS, _ATOMIC), Sink(topics.RESPONSES, _ATOMIC), Sink(topics.COSTS, _ATOMIC),
-               Sink(topics.COST_TOTALS, _ATOMIC), Sink(topics.CHANGELOG, _ATOMIC)),
+               Sink(topics.COST_TOTALS, _ATOMIC), Sink(topics.CHANGELOG, _ATOMIC), Sink(topics.DEAD_LETTERS, _ATOMIC)),
         tables=("open requests, started calls, circuits and totals (" + topics.CHANGELOG + ")",)),
     Hop(f"calls:{ANY_PROVIDER}", "calls", "calls the provider",
         sources=(CALLS,),
         sinks=(Sink(topics.ATTEMPTS, _SURE), Sink(topics.CHUNKS, _EARLY), Sink(topics.HEALTH, _EARLY),
                Sink(topics.DEAD_LETTERS, _SURE))),
-    Hop("tables", "cache-fill", "stores complete answers",
+    Hop("tables", "cache-fill", "holds the cost totals, stores complete answers",
         sources=(topics.RESPONSES,),
-        tables=("answer cache (write)",)),
+        follows=(topics.COST_TOTALS,),
+        tables=("answer cache (write)", "cost totals")),
 )
 # fmt: on
 

@@ -1,8 +1,10 @@
 """`penstock`: the entry point. Commands import what they need when they run, so that the command line answers at once."""
 
 import sys
+from pathlib import Path
 
 import typer
+from dotenv import load_dotenv
 
 from schemas.errors import PenstockError, SettingsError
 from streams.cli import screen
@@ -81,7 +83,11 @@ def _penstock(
 
 
 def main() -> None:
-    """Run the command line; exits with a code of `ExitCode`."""
+    """Run the command line; exits with a code of `ExitCode`.
+
+    A `.env` file beside us sets what the environment does not: the settings, and the providers' keys too.
+    """
+    load_dotenv(Path(".env"))
     try:
         app(prog_name="penstock")
     except SettingsError as error:

@@ -30,7 +30,7 @@ Outcome = dict[str, Any]
 
 
 def start(module: str, *arguments: str, build: str, **more: Any) -> subprocess.Popen[str]:
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONFAULTHANDLER": "1"}
     environment.pop("NO_CYTHON", None)
     if build == "pure":
         environment["NO_CYTHON"] = "1"
@@ -48,7 +48,11 @@ def outcomes(kafka: RunningKafka) -> dict[tuple[str, str], Outcome]:
     found = {}
     try:
         for which, process in running.items():
-            out, errors = process.communicate(timeout=90)
+            try:
+                out, errors = process.communicate(timeout=90)
+            except subprocess.TimeoutExpired:
+                process.send_signal(signal.SIGABRT)  # the fault handler says where it stands
+                pytest.fail(f"{which} did not end: {process.communicate()[1][-6000:]}")
             assert process.returncode == 0, errors[-4000:]
             found[which] = json.loads(out.splitlines()[-1])
     finally:
