@@ -14,7 +14,8 @@ Why a process, and why not a parent-death signal set by the parent itself:
 
 The protocol is one JSON object a line. In: `{"spawn": id, "argv", "env", "cwd", "log"}`, `{"signal": id, "number": n}`.
 Out: `{"spawned": id, "pid"}` or `{"failed": id, "error"}`, and later `{"exited": id, "code"}` (negative: the signal).
-Only the standard library is imported, and little of it: the leash starts in about 30 ms and stays at about 10 MB.
+Only the standard library is imported, and little of it: the start takes 30 ms of CPU, once for a whole stack, and the process
+has 12 MiB, of which half are shared with every other Python.
 """
 
 import contextlib
@@ -29,6 +30,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 _PR_SET_PDEATHSIG = 1
@@ -75,7 +77,7 @@ class Leash:
 
     def _spawn(self, order: dict[str, Any]) -> None:
         try:
-            with open(order["log"], "ab") as log:  # noqa: PTH123  (pathlib would double the start time)
+            with Path(order["log"]).open("ab") as log:
                 child = subprocess.Popen(  # noqa: S603  (the argv comes from our own parent, without a shell)
                     order["argv"],
                     env=order["env"],

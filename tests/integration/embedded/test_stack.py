@@ -20,6 +20,7 @@ from streams.embedded.plan import Ports, StackPlan, every_role
 from streams.embedded.project import Project
 from streams.embedded.stack import Stack
 from streams.settings import Settings
+from tests.fakes.stack import embedded_kafka
 from tests.integration.embedded.conftest import alive, comes_true
 
 pytestmark = [pytest.mark.stack, pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(300)]
@@ -177,6 +178,25 @@ async def test_a_part_that_cannot_start_takes_the_rest_down_with_it(tmp_path):
         await Stack(plan).start()
 
     assert not [p for p in psutil.process_iter(["cmdline"]) if str(tmp_path) in " ".join(p.info["cmdline"] or ())]
+
+
+async def test_what_the_operator_brings_is_not_started_again(tmp_path):
+    with embedded_kafka(tmp_path / "theirs") as theirs:
+        settings = Settings(
+            _env_file=None,
+            data_dir=tmp_path / "ours",
+            bootstrap_servers=theirs.bootstrap_servers,
+            redis_url="redis://127.0.0.1:1/0",
+            schema_registry_url="http://127.0.0.1:2",
+        )
+        events = []
+        async with Stack(plan_for(tmp_path, settings=settings, roles={}, simulator=False), on_event=events.append) as stack:
+            assert stack.info.parts == {}
+            assert stack.info.bootstrap_servers == theirs.bootstrap_servers
+            assert stack.info.redis_url == settings.redis_url
+            assert stack.info.schema_registry_url == settings.schema_registry_url
+            assert "ai.requests" in await topics(theirs.bootstrap_servers)
+        assert events == []
 
 
 UP = """
