@@ -8,6 +8,7 @@ from typing import Any
 
 import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.producer import sender
 from aiokafka.structs import ConsumerRecord, OffsetAndMetadata, TopicPartition
 
 from processors.cost.prices import PriceBook
@@ -24,6 +25,10 @@ from streams.settings import Settings
 from streams.topics import MAX_MESSAGE_BYTES
 
 log = structlog.get_logger(__name__)
+
+# aiokafka waits this long, in seconds, when a transaction follows so closely that the broker still settles the last one. Its own
+# 20 ms are the p90 of back-to-back cycles (27 ms); with 2 ms it is 8 to 11 ms.
+sender.BACKOFF_OVERRIDE = 0.002
 
 _IDLE_S = 1.0
 _BARRIER_WAIT_S = 0.05

@@ -22,7 +22,7 @@ from streams.embedded.ports import LOOPBACK, free_port, is_free
 from streams.embedded.readiness import poll, until_ready
 from streams.embedded.spawner import Process, Spawner
 
-READY_TIMEOUT_S = 60.0
+READY_TIMEOUT_S = 120.0  # 2 s on an idle machine; an end of the process is noticed at once
 STOP_TIMEOUT_S = 10.0
 SHORT_LIVED = "-XX:TieredStopAtLevel=1"  # for a JVM with no time to earn back what the optimising compiler costs
 

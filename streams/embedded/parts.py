@@ -26,7 +26,7 @@ class Program:
     spawner: Spawner
     address: str | None = None
     probe_port: int | None = None
-    ready_timeout_s: float = 60.0
+    ready_timeout_s: float = 120.0
     cwd: Path = field(default_factory=Path.cwd)
 
     async def start(self) -> Process:
