@@ -22,6 +22,8 @@ from streams.faust_host import HostFailed, host
 
 COMMIT_S = 0.2
 SESSION_MS = 2_000
+STOCK_STOP_S = 15.0
+SCENARIO_S = 70.0
 SETTLED_S = 1.0
 """Five commit intervals: what is not committed by then is not going to be."""
 
@@ -125,7 +127,8 @@ class Rig:
             try:
                 yield group, app
             finally:
-                await app.stop()
+                with contextlib.suppress(TimeoutError):  # stock Faust can wait a minute for its own thread
+                    await asyncio.wait_for(app.stop(), STOCK_STOP_S)
 
 
 async def until(true: Callable[[], bool], timeout_s: float = 15.0) -> bool:
@@ -147,7 +150,8 @@ async def run_all(kind: str, bootstrap_servers: str) -> dict[str, Any]:
     from tests.integration.faust_host import scenarios  # noqa: PLC0415 - it imports this module
 
     async with Rig(bootstrap_servers, stock=kind == "stock") as rig:
-        found = await asyncio.gather(*(scenario(rig) for scenario in scenarios.ALL), return_exceptions=True)
+        running = (asyncio.wait_for(scenario(rig), SCENARIO_S) for scenario in scenarios.ALL)
+        found = await asyncio.gather(*running, return_exceptions=True)
     return {
         scenario.__name__: result if isinstance(result, dict) else {"raised": repr(result)}
         for scenario, result in zip(scenarios.ALL, found, strict=True)
