@@ -17,6 +17,9 @@ from streams.stores.valkey_cache import open_cache
 log = structlog.get_logger(__name__)
 
 _BATCH = 256
+_FETCH_BYTES = 64 * 1024
+_FETCH_WAIT_MS = 50
+"""What is held here is read a moment later anyway; a fetch for every single record would cost the broker more than the record."""
 
 
 async def run(runtime: Runtime, stop: asyncio.Event, ready: Callable[[], None]) -> None:
@@ -30,6 +33,8 @@ async def run(runtime: Runtime, stop: asyncio.Event, ready: Callable[[], None]) 
             security=settings.kafka_security(),
             session_timeout_ms=settings.session_timeout_ms,
             drain_timeout_s=settings.drain_timeout_s,
+            fetch_min_bytes=_FETCH_BYTES,
+            fetch_max_wait_ms=_FETCH_WAIT_MS,
         )
 
         costs = CostTable(app, runtime.serde)

@@ -35,7 +35,8 @@ _BARRIER_WAIT_S = 0.05
 _QUIET_S = 0.05
 """How long a change of state that nobody waits for may go uncommitted."""
 _BUSY_EVENTS = 8
-_GATHER_S = 0.006
+_GATHER_S = 0.008
+_SECOND_POLL_S = 0.003
 _K3_DELAY_S = 0.003
 
 
@@ -73,6 +74,7 @@ class Lane:
         self._folded_since: float | None = None
         self._committed_at = 0.0
         self._busy = False
+        self._polls = 0
 
     def start(self) -> "asyncio.Task[None]":
         self._task = asyncio.create_task(self._run(), name=f"lane-{self.partition}")
@@ -156,9 +158,12 @@ class Lane:
 
     async def _advance(self, producer: AIOKafkaProducer, cycle: Cycle, timers: Timers) -> None:
         """Take what has arrived and what is due, fold it, and commit when somebody waits for it."""
+        if self._busy and self._polls == 0:
+            await self._pause(self._committed_at + _GATHER_S - monotonic())
         arrived = await self._arrivals(self._wait_s(timers))
         if self._stopping:
             return
+        self._polls += 1
         now = clock.now()
         due_until = await self._due_until(timers, now)
         cycle.fold(self._folded, arrived.get(self._routed, ()), arrived.get(self._attempts, ()), now=now, due_until=due_until)
@@ -166,10 +171,19 @@ class Lane:
             return
         if self._folded_since is None:
             self._folded_since = monotonic()
-        if monotonic() >= self._commit_at():
+        # The first poll after a transaction finds what was fetched before it; the second, all that has gathered since.
+        gathered = not self._busy or self._polls > 1 or not arrived
+        if gathered and monotonic() >= self._commit_at():
             faults.point("K2")
             await self._commit(producer, cycle)
             faults.point("K4")
+
+    async def _pause(self, seconds: float) -> None:
+        """Wait, unless the lane is told to stop."""
+        if seconds > 0 and not self._stopping:
+            self._waiting = asyncio.ensure_future(asyncio.sleep(seconds))
+            await asyncio.wait({self._waiting})
+            self._waiting = None
 
     async def _arrivals(self, wait_s: float) -> Mapping[TopicPartition, list[ConsumerRecord]]:
         """What is there, or comes within `wait_s`; nothing when the lane is told to stop meanwhile."""
@@ -191,7 +205,7 @@ class Lane:
         if self._barrier is not None:
             wait_s = _BARRIER_WAIT_S
         if not self._folded.empty:
-            wait_s = min(wait_s, self._commit_at() - monotonic())
+            wait_s = min(wait_s, max(self._commit_at() - monotonic(), _SECOND_POLL_S if self._busy else 0.0))
         return max(wait_s, 0.0)
 
     def _commit_at(self) -> float:
@@ -244,7 +258,7 @@ class Lane:
         await commit
         if changelog := acknowledged.get(TopicPartition(topics.CHANGELOG, self.partition)):
             self.restored.next_offset = max(self.restored.next_offset, changelog[-1].result().offset)
-        self._busy, self._committed_at = folded.events >= _BUSY_EVENTS, monotonic()
+        self._busy, self._committed_at, self._polls = folded.events >= _BUSY_EVENTS, monotonic(), 0
 
     async def _partition_of(self, producer: AIOKafkaProducer, record: Outgoing) -> int:
         if record.partition is not None:

@@ -55,6 +55,7 @@ def new_consumer(options: Any, assignor: Any) -> AIOKafkaConsumer:
         max_poll_interval_ms=NEVER_MS,
         max_partition_fetch_bytes=options.max_partition_fetch_bytes,
         fetch_max_wait_ms=options.fetch_max_wait_ms,
+        fetch_min_bytes=options.fetch_min_bytes,
         request_timeout_ms=int(options.request_timeout_s * 1000),
         metadata_max_age_ms=30_000,
         retry_backoff_ms=50,

@@ -33,6 +33,8 @@ class HostOptions:
     max_partition_fetch_bytes: int = 512 * 1024
     fetch_max_wait_ms: int = 100
     """Bounds how long a resumed partition waits for the long poll of the others; data that arrives ends a poll at once."""
+    fetch_min_bytes: int = 1
+    """With more, a fetch waits for as many, or for `fetch_max_wait_ms`: fewer fetches for an agent that nobody waits for."""
     request_timeout_s: float = 40.0
     table_deadline_s: float = 60.0
     """A table that has not recovered by then is wiped and read again from the start."""
