@@ -1,7 +1,7 @@
 """Folds what has arrived, and what is due, into records ready for one transaction. No I/O."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TypeVar
 
@@ -74,6 +74,9 @@ class Cycle:
         self, partition: int, state: LaneState, timers: Timers, *, serde: Serde, policy: DispatchPolicy, prices: PriceBook
     ) -> None:
         self._partition, self._state, self._timers = partition, state, timers
+        self.providers: frozenset[str] = frozenset()
+        """Providers that have a topic of orders."""
+        self.providers_missed = False
         self._policy, self._prices = policy, prices
         self._serde, self._changelog = serde, Changelog(serde)
         self._routed, self._reported = serde.of(RequestRouted), serde.of(CallReported)
@@ -99,8 +102,10 @@ class Cycle:
                 self._decide(Reported(report), folded, now)
         for record in routed:
             if (request := self._read(record, self._routed, folded, now)) is not None:
-                folded.values[request_key(request.tenant, request.request_id)] = record.value
-                self._decide(Routed(request, record.value), folded, now)
+                reachable = self._reachable(request)
+                if reachable is request:
+                    folded.values[request_key(request.tenant, request.request_id)] = record.value
+                self._decide(Routed(reachable, record.value), folded, now)
         if due_until is not None:
             for event in self._timers.due(due_until, MAX_DUE):
                 self._decide(event, folded, now)
@@ -121,6 +126,17 @@ class Cycle:
             for key, value in self._changelog.encode(folded.changes, folded.values)
         )
         return out
+
+    def _reachable(self, request: RequestRouted) -> RequestRouted:
+        """The request without candidates that have no topic of orders: a catalogue that is ahead of `penstock init`."""
+        reachable = tuple(c for c in request.candidates if c.provider in self.providers)
+        if len(reachable) == len(request.candidates):
+            return request
+        missing = sorted({c.provider for c in request.candidates} - self.providers)
+        topic = topics.calls(missing[0])
+        log.error("no_topic_of_orders", providers=missing, topic=topic, next_step="run `penstock init` with the same catalogue")
+        self.providers_missed = True
+        return replace(request, candidates=reachable)
 
     def _read(self, record: ConsumerRecord, codec: Codec[R], folded: Folded, now: datetime) -> R | None:
         try:

@@ -34,6 +34,7 @@ _IDLE_S = 1.0
 _BARRIER_WAIT_S = 0.05
 _QUIET_S = 0.05
 """How long a change of state that nobody waits for may go uncommitted."""
+_LOOK_AGAIN_S = 2.0
 _BUSY_EVENTS = 8
 _GATHER_S = 0.008
 _SECOND_POLL_S = 0.003
@@ -75,6 +76,7 @@ class Lane:
         self._committed_at = 0.0
         self._busy = False
         self._polls = 0
+        self._look_again_at = 0.0
 
     def start(self) -> "asyncio.Task[None]":
         self._task = asyncio.create_task(self._run(), name=f"lane-{self.partition}")
@@ -119,7 +121,10 @@ class Lane:
                 policy=self._policy,
                 prices=self._prices,
             )
+            cycle.providers = await self._providers()
             while not self._stopping:
+                if cycle.providers_missed and monotonic() >= self._look_again_at:
+                    cycle.providers, cycle.providers_missed = await self._providers(), False
                 await self._advance(producer, cycle, timers)
             if not self._folded.empty:
                 await self._commit(producer, cycle)
@@ -155,6 +160,11 @@ class Lane:
             took_ms=round((clock.now() - begin).total_seconds() * 1000),
         )
         return timers
+
+    async def _providers(self) -> frozenset[str]:
+        self._look_again_at = monotonic() + _LOOK_AGAIN_S
+        prefix = topics.CALLS_PREFIX
+        return frozenset(name.removeprefix(prefix) for name in await self._consumer.topics() if name.startswith(prefix))
 
     async def _advance(self, producer: AIOKafkaProducer, cycle: Cycle, timers: Timers) -> None:
         """Take what has arrived and what is due, fold it, and commit when somebody waits for it."""

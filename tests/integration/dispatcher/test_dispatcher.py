@@ -10,6 +10,7 @@ from structlog.testing import capture_logs
 from processors.dispatch.state import request_key
 from schemas.calls import FailureKind
 from schemas.outcomes import ResponseStatus
+from schemas.routing import Candidate
 from streams import topics
 from streams.dispatcher.restore import Restored, catch_up
 from streams.placement import lane_partition
@@ -173,6 +174,16 @@ async def test_what_is_no_record_of_ours_becomes_a_dead_letter_and_blocks_nobody
         await rig.publish(rig.routed("after"))
         await rig.until(lambda: rig.seen.finals()["after"] and rig.seen.dead_letters)
     assert [(letter.reason, letter.value) for letter in rig.seen.dead_letters] == [("bad_magic", b"\x01broken")]
+
+
+async def test_a_provider_without_a_topic_of_orders_blocks_nobody(rig):
+    rig.answer_all()
+    unknown = Candidate("nobody/model", "nobody", "model", timeout_ms=1_000, output_tokens_bound=10)
+    async with dispatching(rig):
+        await rig.publish(rig.routed("only", candidates=(unknown,)), rig.routed("also", candidates=(unknown, CHEAP)))
+        await rig.until(lambda: len(rig.seen.finals()) == 2)
+    found = {response.request_id: (response.status, response.deployment) for response in rig.seen.responses}
+    assert found == {"only": (ResponseStatus.ERROR, None), "also": (ResponseStatus.OK, CHEAP.deployment)}
 
 
 async def test_a_record_of_a_newer_version_stops_the_lane_and_is_not_passed(rig):
