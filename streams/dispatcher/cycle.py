@@ -102,10 +102,7 @@ class Cycle:
                 self._decide(Reported(report), folded, now)
         for record in routed:
             if (request := self._read(record, self._routed, folded, now)) is not None:
-                reachable = self._reachable(request)
-                if reachable is request:
-                    folded.values[request_key(request.tenant, request.request_id)] = record.value
-                self._decide(Routed(reachable, record.value), folded, now)
+                self._admit(request, record.value, folded, now)
         if due_until is not None:
             for event in self._timers.due(due_until, MAX_DUE):
                 self._decide(event, folded, now)
@@ -126,6 +123,12 @@ class Cycle:
             for key, value in self._changelog.encode(folded.changes, folded.values)
         )
         return out
+
+    def _admit(self, request: RequestRouted, value: bytes, folded: Folded, now: datetime) -> None:
+        reachable = self._reachable(request)
+        if reachable is request:
+            folded.values[request_key(request.tenant, request.request_id)] = value
+        self._decide(Routed(reachable, value), folded, now)
 
     def _reachable(self, request: RequestRouted) -> RequestRouted:
         """The request without candidates that have no topic of orders: a catalogue that is ahead of `penstock init`."""
