@@ -79,7 +79,11 @@ async def agent_raises(rig: Rig) -> dict[str, Any]:
 
 
 async def agent_cancelled(rig: Rig) -> dict[str, Any]:
-    """The app stops while record 2 is being worked on."""
+    """The app stops while record 2 is being worked on. Stock's last commit races with its stop, so: the worst of three stops."""
+    return {"committed": max([await _stop_at_two(rig) for _ in range(3)])}
+
+
+async def _stop_at_two(rig: Rig) -> int:
     topic = await rig.topic()
     await rig.produce(topic, *numbers(3))
     at_two = asyncio.Event()
@@ -94,7 +98,8 @@ async def agent_cancelled(rig: Rig) -> dict[str, Any]:
 
     async with rig.app(declare) as (group, _):
         await at_two.wait()
-    return {"committed": await rig.committed(group, topic)}
+    committed: int = await rig.committed(group, topic)
+    return committed
 
 
 async def produce_fails(rig: Rig) -> dict[str, Any]:
