@@ -47,7 +47,7 @@ class Settings(BaseSettings):
     transaction_timeout_ms: int = Field(30_000, ge=1_000)
 
     request_timeout_s: float = Field(600.0, gt=0, description="Deadline of requests that name none, from their timestamp.")
-    max_attempts: int = Field(4, ge=1, description="Calls of one request at most, across all providers.")
+    max_attempts: int = Field(8, ge=1, description="Calls of one request at most, across all providers.")
     retry_base_s: float = Field(0.5, gt=0)
     retry_cap_s: float = Field(30.0, gt=0)
     retry_indeterminate: bool = Field(True, description="Call again after a call that may have been billed.")

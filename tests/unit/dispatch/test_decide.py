@@ -368,6 +368,22 @@ class TestOutage:
         lane.run_timers(at(2))
         assert not [o for o in lane.orders if o.request_id == "limited" and o.ordered_at > at(1.9)]
 
+    def test_a_lone_request_rides_out_an_outage_of_a_minute(self):
+        lane, answered = FakeLane(), 0
+        lane.on(routed(candidates=(CHEAP,)), at(0))
+        for tenth in range(6_000):
+            now = at(tenth / 10)
+            lane.run_timers(now)
+            for order in lane.orders[answered:]:
+                answered += 1
+                about = {"attempt": order.attempt, "request_id": order.request_id}
+                if tenth < 600:
+                    lane.on(failed(f"c{order.attempt}", FailureKind.OVERLOADED, **about), now)
+                else:
+                    lane.on(completed(f"c{order.attempt}", **about), now)
+        assert [final.status for final in lane.finals] == [ResponseStatus.OK]
+        assert len(lane.orders) <= 8
+
     def test_one_deployment_down_others_carry_on(self):
         lane = self.down()
         lane.on(routed("both"), at(1))
