@@ -3,7 +3,7 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint bench bench-peers install install-dev lock clean
+.PHONY: help demo test test-slow lint bench bench-peers install install-dev lock clean
 
 UV := $(shell command -v uv 2>/dev/null)
 VENV := .venv
@@ -30,6 +30,9 @@ demo: install ## start everything, send examples/requests.jsonl through it, show
 test: install-dev ## format, lint, types, import contracts, and all tests but the long ones
 	@$(MAKE) --no-print-directory lint
 	$(BIN)/pytest -m "not slow"
+
+test-slow: install-dev ## the long tests alone
+	$(BIN)/pytest -m slow
 
 lint: install-dev ## format check, lint, types, import contracts
 	$(BIN)/ruff format --check .
