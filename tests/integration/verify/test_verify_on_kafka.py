@@ -67,7 +67,8 @@ async def test_empty_topics_are_clean(settings: Settings) -> None:
 async def test_a_clean_log_is_clean_and_says_so_in_a_line(settings: Settings, tmp_path: Path) -> None:
     log = clean_log()
     await publish(settings, log)
-    verdict = await verify(settings, call_log=log.write_call_log(tmp_path / "calls.jsonl"))
+    # The markers of a transaction come a moment after its commit is acknowledged.
+    verdict = await verify(settings, call_log=log.write_call_log(tmp_path / "calls.jsonl"), wait_s=10)
     assert verdict.problems == ()
     assert verdict.line() == (
         "clean: 6 acknowledged, 6 final, 0 missing, 0 duplicate; 6 calls started; 6 cost events (1 estimated, 1 wasted); "
