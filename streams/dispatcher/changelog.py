@@ -28,8 +28,10 @@ class Changelog:
         self._changes: Codec[DispatchChange] = serde.of(DispatchChange)
         self._routed: Codec[RequestRouted] = serde.of(RequestRouted)
 
-    def encode(self, changes: Iterable[Change], values: Mapping[str, bytes]) -> list[tuple[str, bytes | None]]:
-        """Keys and values, a tombstone being None. `values` holds the bytes of routed records that came in this cycle.
+    def encode(
+        self, changes: Iterable[Change], values: Mapping[str, tuple[RequestRouted, bytes]]
+    ) -> list[tuple[str, bytes | None]]:
+        """Keys and values, a tombstone being None. `values` holds the routed records of this cycle with their bytes.
 
         A call that started and ended in the same transaction leaves no trace.
         """
@@ -64,12 +66,13 @@ class Changelog:
         elif change.circuit is not None:
             state.apply(PutCircuit(change.circuit))
 
-    def _value(self, change: Change, values: Mapping[str, bytes]) -> bytes | None:
+    def _value(self, change: Change, values: Mapping[str, tuple[RequestRouted, bytes]]) -> bytes | None:
         match change:
             case PutRequest(key, request, routed):
                 if routed is not None:
-                    value = values.get(key)
-                    request = replace(request, routed=self._routed.encode(routed) if value is None else value)
+                    record, value = values.get(key, (None, b""))
+                    # The same id may have come with another body in this cycle: its bytes are not those of this request.
+                    request = replace(request, routed=value if record is routed else self._routed.encode(routed))
                 return self._changes.encode(DispatchChange(request=request))
             case PutCall(call):
                 return self._changes.encode(DispatchChange(call=call))

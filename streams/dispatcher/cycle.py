@@ -41,7 +41,7 @@ class Folded:
     events: int = 0
     changes: list[Change] = field(default_factory=list)
     records: list[Emission] = field(default_factory=list)
-    values: dict[str, bytes] = field(default_factory=dict)
+    values: dict[str, tuple[RequestRouted, bytes]] = field(default_factory=dict)
     dead_letters: list[Outgoing] = field(default_factory=list)
 
     @property
@@ -127,7 +127,7 @@ class Cycle:
     def _admit(self, request: RequestRouted, value: bytes, folded: Folded, now: datetime) -> None:
         reachable = self._reachable(request)
         if reachable is request:
-            folded.values[request_key(request.tenant, request.request_id)] = value
+            folded.values[request_key(request.tenant, request.request_id)] = (request, value)
         self._decide(Routed(reachable, value), folded, now)
 
     def _reachable(self, request: RequestRouted) -> RequestRouted:
