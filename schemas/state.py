@@ -80,3 +80,4 @@ class DispatchChange:
     call: CallState | None = None
     total: CostTotal | None = None
     circuit: CircuitState | None = None
+    position: int | None = None

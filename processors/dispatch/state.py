@@ -61,13 +61,21 @@ class PutCircuit:
     circuit: CircuitState
 
 
-Change = PutRequest | ForgetRequest | PutCall | DropCall | PutTotal | PutCircuit
+@dataclass(frozen=True, slots=True)
+class PutPosition:
+    """How far an input has been folded: the next offset to read of `topic`, in this lane partition."""
+
+    topic: str
+    next_offset: int
+
+
+Change = PutRequest | ForgetRequest | PutCall | DropCall | PutTotal | PutCircuit | PutPosition
 
 
 class LaneState:
     """Everything that the dispatcher knows of one lane partition. Read freely; altered by `apply` alone."""
 
-    __slots__ = ("calls", "calls_of", "circuits", "finished", "open", "parked", "totals")
+    __slots__ = ("calls", "calls_of", "circuits", "finished", "open", "parked", "positions", "totals")
 
     def __init__(self) -> None:
         self.open: dict[str, Open] = {}
@@ -78,6 +86,8 @@ class LaneState:
         """Open calls by request key."""
         self.totals: dict[str, CostTotal] = {}
         self.circuits: dict[str, CircuitState] = {}
+        self.positions: dict[str, int] = {}
+        """The next offset to read, by input topic."""
         self.parked: dict[str, None] = {}
         """Keys of parked requests, the longest parked first."""
 
@@ -95,6 +105,8 @@ class LaneState:
                 self.totals[key] = total
             case PutCircuit(circuit):
                 self.circuits[circuit.deployment] = circuit
+            case PutPosition(topic, next_offset):
+                self.positions[topic] = next_offset
             case ForgetRequest(key):
                 self.finished.pop(key, None)
             case _:

@@ -11,6 +11,7 @@ from processors.dispatch.state import (
     LaneState,
     PutCall,
     PutCircuit,
+    PutPosition,
     PutRequest,
     PutTotal,
     request_key,
@@ -65,6 +66,8 @@ class Changelog:
             state.apply(PutTotal(key.removeprefix("total/"), change.total))
         elif change.circuit is not None:
             state.apply(PutCircuit(change.circuit))
+        elif change.position is not None:
+            state.apply(PutPosition(key.removeprefix("position/"), change.position))
 
     def _value(self, change: Change, values: Mapping[str, tuple[RequestRouted, bytes]]) -> bytes | None:
         match change:
@@ -80,6 +83,8 @@ class Changelog:
                 return self._changes.encode(DispatchChange(total=total))
             case PutCircuit(circuit):
                 return self._changes.encode(DispatchChange(circuit=circuit))
+            case PutPosition(_, next_offset):
+                return self._changes.encode(DispatchChange(position=next_offset))
             case ForgetRequest() | DropCall():
                 return None
             case _:
@@ -96,6 +101,8 @@ def _key(change: Change) -> str:
             return f"total/{key}"
         case PutCircuit(circuit):
             return f"circuit/{circuit.deployment}"
+        case PutPosition(topic):
+            return f"position/{topic}"
         case _:
             assert_never(change)
 
@@ -107,6 +114,7 @@ def _forget(state: LaneState, key: str) -> None:
         "call": lambda: _drop_call(state, state.calls.get(rest)),
         "total": lambda: state.totals.pop(rest, None),
         "circuit": lambda: state.circuits.pop(rest, None),
+        "position": lambda: state.positions.pop(rest, None),
     }
     if (action := forget.get(kind)) is not None:
         action()

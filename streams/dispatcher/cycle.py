@@ -6,14 +6,14 @@ from datetime import datetime
 from typing import TypeVar
 
 import structlog
-from aiokafka.structs import ConsumerRecord, TopicPartition
+from aiokafka.structs import ConsumerRecord
 
 from processors.cost.prices import PriceBook
 from processors.dispatch.decide import decide
 from processors.dispatch.decision import Emission
 from processors.dispatch.events import Event, Reported, Routed, Sweep
 from processors.dispatch.policy import DispatchPolicy
-from processors.dispatch.state import Change, LaneState, PutTotal, request_key
+from processors.dispatch.state import Change, LaneState, PutPosition, PutTotal, request_key
 from schemas.calls import CallOrdered, CallReported
 from schemas.errors import MalformedRecord
 from schemas.ledger import CostEvent, CostTotal
@@ -35,9 +35,8 @@ MAX_DUE = 2_000
 
 @dataclass(slots=True)
 class Folded:
-    """What has been folded since the last transaction: what it changed, what it says, and how far the inputs were read."""
+    """What has been folded since the last transaction: what it changed (the positions in the inputs as well) and what it says."""
 
-    offsets: dict[TopicPartition, int] = field(default_factory=dict)
     events: int = 0
     changes: list[Change] = field(default_factory=list)
     records: list[Emission] = field(default_factory=list)
@@ -51,7 +50,7 @@ class Folded:
 
     @property
     def empty(self) -> bool:
-        return not (self.offsets or self.changes or self.speaks)
+        return not (self.changes or self.speaks)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,8 +109,9 @@ class Cycle:
             self._decide(Sweep(MAX_DUE), folded, now)
         for records in (routed, reported):
             if records:
-                last = records[-1]
-                folded.offsets[TopicPartition(last.topic, last.partition)] = last.offset + 1
+                read = PutPosition(records[-1].topic, records[-1].offset + 1)
+                self._state.apply(read)
+                folded.changes.append(read)
 
     def outgoing(self, folded: Folded) -> list[Outgoing]:
         """The records of one transaction: orders, responses, cost events, the last of each total, and the changelog."""

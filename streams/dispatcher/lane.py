@@ -9,7 +9,7 @@ from typing import Any
 import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.producer import sender
-from aiokafka.structs import ConsumerRecord, OffsetAndMetadata, TopicPartition
+from aiokafka.structs import ConsumerRecord, TopicPartition
 
 from processors.cost.prices import PriceBook
 from processors.dispatch.decide import timers_of
@@ -35,7 +35,7 @@ _BARRIER_WAIT_S = 0.05
 _QUIET_S = 0.05
 """How long a change of state that nobody waits for may go uncommitted."""
 _LOOK_AGAIN_S = 2.0
-_BUSY_EVENTS = 8
+_BUSY_EVENTS = 24
 _GATHER_S = 0.008
 _SECOND_POLL_S = 0.003
 _K3_DELAY_S = 0.003
@@ -65,7 +65,6 @@ class Lane:
         self._policy, self._prices, self._security = policy, prices, security
         self._routed = TopicPartition(topics.ROUTED, partition)
         self._attempts = TopicPartition(topics.ATTEMPTS, partition)
-        self._group = settings.group("dispatch")
         self._stopping = False
         self._waiting: asyncio.Future[Any] | None = None
         self._task: asyncio.Task[None] | None = None
@@ -76,6 +75,8 @@ class Lane:
         self._committed_at = 0.0
         self._busy = False
         self._polls = 0
+        self.committed: dict[TopicPartition, int] = {}
+        """How far the inputs have been read in transactions that stand: what a restart of this lane would go back to."""
         self._look_again_at = 0.0
 
     def start(self) -> "asyncio.Task[None]":
@@ -132,7 +133,7 @@ class Lane:
             await _close(producer)
 
     async def _restore(self) -> Timers:
-        """Rebuild the state, seek the inputs to what was committed with it."""
+        """Rebuild the state, seek the inputs to what it was folded from."""
         begin = clock.now()
         read = await catch_up(
             self.restored,
@@ -143,11 +144,10 @@ class Lane:
             security=self._security,
         )
         for tp in (self._routed, self._attempts):
-            committed = await self._consumer.committed(tp)
-            if committed is None:
+            if (position := self.restored.state.positions.get(tp.topic)) is None:
                 await self._consumer.seek_to_beginning(tp)
             else:
-                self._consumer.seek(tp, committed)
+                self._consumer.seek(tp, position)
         timers = Timers()
         timers.set_all(timers_of(self.restored.state))
         state = self.restored.state
@@ -246,7 +246,7 @@ class Lane:
         return as_of
 
     async def _commit(self, producer: AIOKafkaProducer, cycle: Cycle) -> None:
-        """One transaction: everything folded, and the offsets of what it was folded from."""
+        """One transaction: everything folded, and in the changelog how far the inputs were read."""
         folded, self._folded, self._folded_since = self._folded, Folded(), None
         await producer.begin_transaction()
         by_partition: dict[TopicPartition, list[Outgoing]] = {}
@@ -256,9 +256,6 @@ class Lane:
         acknowledged: dict[TopicPartition, list[asyncio.Future[Any]]] = {}
         for tp, group in by_partition.items():
             acknowledged[tp] = await send_group(producer, tp, group)
-        if folded.offsets:
-            offsets = {tp: OffsetAndMetadata(offset, "") for tp, offset in folded.offsets.items()}
-            await producer.send_offsets_to_transaction(offsets, self._group)
         for futures in acknowledged.values():
             await asyncio.gather(*futures)
         commit = asyncio.ensure_future(producer.commit_transaction())
@@ -266,6 +263,7 @@ class Lane:
             await asyncio.sleep(_K3_DELAY_S)
             faults.point("K3")
         await commit
+        self.committed = {TopicPartition(topic, self.partition): at for topic, at in self.restored.state.positions.items()}
         if changelog := acknowledged.get(TopicPartition(topics.CHANGELOG, self.partition)):
             self.restored.next_offset = max(self.restored.next_offset, changelog[-1].result().offset)
         self._busy, self._committed_at, self._polls = folded.events >= _BUSY_EVENTS, monotonic(), 0

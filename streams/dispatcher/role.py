@@ -27,6 +27,8 @@ log = structlog.get_logger(__name__)
 
 _REJOIN_FIRST_S = 0.2
 _REJOIN_CAP_S = 5.0
+_PROGRESS_S = 1.0
+"""How often the group's offsets follow the lanes. They are for whoever watches the lag: a lane goes by its changelog."""
 _QUIET_S = 30.0
 """A membership that lasted this long starts again without the longer pause."""
 
@@ -83,10 +85,14 @@ class _Membership(ConsumerRebalanceListener):  # type: ignore[misc]
         self._kept: dict[int, Restored] = {}
         self._failed: asyncio.Future[object] = asyncio.get_running_loop().create_future()
         self._assigned = asyncio.Event()
+        self._progress: dict[TopicPartition, int] = {}
+        self._told: dict[TopicPartition, int] = {}
+        """The group's offsets as this membership last published them."""
 
     async def run(self, stop: asyncio.Event, ready: Callable[[], None]) -> None:
         await self._consumer.start()
         told: asyncio.Future[object] = asyncio.ensure_future(stop.wait())
+        progress = asyncio.create_task(self._tell_progress(), name="progress")
         try:
             self._consumer.subscribe([topics.ROUTED, topics.ATTEMPTS], listener=self)
             assigned: asyncio.Future[object] = asyncio.ensure_future(self._assigned.wait())
@@ -100,12 +106,15 @@ class _Membership(ConsumerRebalanceListener):  # type: ignore[misc]
         finally:
             told.cancel()
             self._failed.cancel()
+            progress.cancel()
             await self._stop_lanes()
+            await self._commit_progress()
             await self._consumer.stop()
 
     async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:  # noqa: ARG002 - all lanes end at every rebalance
         """End every lane after its transaction. Its state is kept: whatever another member adds to it is in the changelog."""
         await self._stop_lanes()
+        await self._commit_progress()
 
     async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
         partitions = sorted({tp.partition for tp in assigned})
@@ -129,7 +138,27 @@ class _Membership(ConsumerRebalanceListener):  # type: ignore[misc]
         timeout_s = self._runtime.settings.session_timeout_ms / 2000
         lanes, self._lanes = self._lanes, {}
         intact = await asyncio.gather(*(lane.stop(timeout_s) for lane in lanes.values()))
+        self._progress |= {tp: at for lane in lanes.values() for tp, at in lane.committed.items()}
         self._kept = {lane.partition: lane.restored for lane, kept in zip(lanes.values(), intact, strict=True) if kept}
+
+    async def _tell_progress(self) -> None:
+        while True:
+            await asyncio.sleep(_PROGRESS_S)
+            self._progress |= {tp: at for lane in self._lanes.values() for tp, at in lane.committed.items()}
+            await self._commit_progress()
+
+    async def _commit_progress(self) -> None:
+        """Publish the lanes' positions as the group's offsets, where they have changed."""
+        news, self._progress = {tp: at for tp, at in self._progress.items() if self._told.get(tp) != at}, {}
+        if not news:
+            return
+        try:
+            await self._consumer.commit(news)
+        except KafkaError as error:
+            # The group has moved on or the broker is away: nothing depends on these, and the next owner tells its own.
+            log.info("progress_not_published", error=repr(error))
+        else:
+            self._told.update(news)
 
     def _lane_ended(self, task: "asyncio.Task[None]") -> None:
         if task.cancelled() or self._failed.done() or (error := task.exception()) is None:

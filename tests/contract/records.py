@@ -292,6 +292,7 @@ EXAMPLES = {
             ),
             total=_TOTAL,
             circuit=CircuitState(deployment="openai/gpt-4o-mini", failures=5, open_until=LATER, interval_s=60.0),
+            position=4_294_967_297,
         ),
         ResponseChunk(
             request_id="req-1",

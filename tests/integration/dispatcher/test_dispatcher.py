@@ -43,20 +43,53 @@ async def committed(rig: Rig, topic: str) -> int:
         await consumer.stop()
 
 
+async def commit(rig: Rig, *, to_end: bool) -> None:
+    """Move the group's offsets to one end of the inputs, as an operator may."""
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=rig.runtime.bootstrap_servers, group_id=rig.runtime.settings.group("dispatch"), enable_auto_commit=False
+    )
+    await consumer.start()
+    try:
+        tps = [TopicPartition(t, lane_partition(rig.tenant, rig.runtime.lanes)) for t in (topics.ROUTED, topics.ATTEMPTS)]
+        ends = await (consumer.end_offsets if to_end else consumer.beginning_offsets)(tps)
+        consumer.assign(tps)
+        await consumer.commit(ends)
+    finally:
+        await consumer.stop()
+
+
 async def test_responses_costs_totals_and_offsets_come_in_one_piece(rig):
     rig.answer_all()
     async with dispatching(rig):
-        before = await committed(rig, topics.ROUTED)
+        before = (await restored(rig)).state.positions.get(topics.ROUTED, 0)
         await rig.publish(*(rig.routed(f"r{n}") for n in range(40)))
         await rig.until(lambda: len(rig.seen.finals()) == 40 and len(rig.seen.costs) == 40)
         await rig.until(lambda: sum(t.calls for t in rig.seen.totals.values()) == 40)
     assert set(rig.seen.finals().values()) == {1}
     (total,) = rig.seen.totals.values()
     assert total.cost_nanousd == sum(cost.cost_nanousd for cost in rig.seen.costs) == 40 * (10 * 150 + 5 * 600)
-    assert await committed(rig, topics.ROUTED) - before == 40
     state = (await restored(rig)).state
+    assert state.positions[topics.ROUTED] - before == 40
+    for topic in (topics.ROUTED, topics.ATTEMPTS):
+        assert await committed(rig, topic) == state.positions[topic], "whoever watches the group's lag sees the same"
     assert not [key for key in state.open if key.startswith(rig.tenant)]
     assert all(request_key(rig.tenant, f"r{n}") in state.finished for n in range(40))
+
+
+async def test_a_lane_goes_by_its_changelog_and_not_by_the_offsets_of_its_group(rig):
+    rig.answer_all()
+    async with dispatching(rig):
+        await rig.publish(*(rig.routed(f"r{n}") for n in range(5)))
+        await rig.until(lambda: len(rig.seen.finals()) == 5)
+    await rig.publish(*(rig.routed(f"r{n}") for n in range(5, 10)))
+    await commit(rig, to_end=True)
+    async with dispatching(rig):
+        await rig.until(lambda: len(rig.seen.finals()) == 10)
+    await commit(rig, to_end=False)
+    async with dispatching(rig):
+        await rig.publish(rig.routed("last"))
+        await rig.until(lambda: rig.seen.finals()["last"])
+    assert len(rig.seen.responses) == len(rig.seen.orders) == 11, "nothing is read twice, not even to be recognised"
 
 
 async def test_an_open_request_survives_a_restart_and_expires_on_time(rig):
@@ -188,9 +221,11 @@ async def test_a_provider_without_a_topic_of_orders_blocks_nobody(rig):
 
 async def test_a_record_of_a_newer_version_stops_the_lane_and_is_not_passed(rig):
     async with dispatching(rig):
-        offset = await committed(rig, topics.ROUTED)
+        await rig.publish(rig.routed("readable"))
+        await rig.until(lambda: rig.seen.orders)
+    position = (await restored(rig)).state.positions[topics.ROUTED]
     with pytest.raises(Exception, match="schema id 99 is not known"):
         async with dispatching(rig) as task:
             await rig.runtime.publisher.send_all([rig.runtime.to_lane(topics.ROUTED, rig.tenant, b"\0\0\0\0\x63newer")])
             await asyncio.wait({task}, timeout=10)
-    assert await committed(rig, topics.ROUTED) == offset
+    assert (await restored(rig)).state.positions[topics.ROUTED] == position == await committed(rig, topics.ROUTED)

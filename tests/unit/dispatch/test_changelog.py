@@ -1,6 +1,6 @@
 """What the changelog keeps of a request is what the request came with."""
 
-from processors.dispatch.state import LaneState
+from processors.dispatch.state import LaneState, PutPosition
 from schemas.serde import Serde
 from streams.dispatcher.changelog import Changelog
 from tests.fakes.lane import FakeLane
@@ -15,3 +15,11 @@ def test_a_conflicting_body_in_the_same_cycle_does_not_replace_the_first():
     for key, value in Changelog(serde).encode(changes, values):
         Changelog(serde).apply(rebuilt, key, value)
     assert rebuilt.open["acme/r1"].routed.request == b"first"
+
+
+def test_the_last_position_of_each_input_is_what_a_restart_goes_back_to():
+    serde, rebuilt = Serde(), LaneState()
+    changes = [PutPosition("ai.attempts", 3), PutPosition("ai.requests.routed", 7), PutPosition("ai.attempts", 5)]
+    for key, value in Changelog(serde).encode(changes, {}):
+        Changelog(serde).apply(rebuilt, key, value)
+    assert rebuilt.positions == {"ai.attempts": 5, "ai.requests.routed": 7}
