@@ -41,8 +41,15 @@ def module_of(role: str) -> str:
     return _MODULES[name]
 
 
-async def run_role(role: str, settings: Settings) -> None:
-    """Run until SIGTERM or SIGINT. Raises SettingsError, or whatever ended the role; the caller turns it into an exit code."""
+def _nothing() -> None:
+    pass
+
+
+async def run_role(role: str, settings: Settings, *, on_ready: Callable[[], None] = _nothing) -> None:
+    """Run until SIGTERM or SIGINT; `on_ready` is called once it works.
+
+    Raises SettingsError, or whatever ended the role; the caller turns it into an exit code.
+    """
     configure_logging(settings.log_level, role=role)
     # Only the role's own module is imported: a provider's SDK or the table engine costs tens of megabytes.
     run: RunRole = importlib.import_module(module_of(role)).run
@@ -51,7 +58,12 @@ async def run_role(role: str, settings: Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     async with open_runtime(settings, role) as runtime:
-        await run(runtime, stop, lambda: _announce_ready(role))
+
+        def ready() -> None:
+            _announce_ready(role)
+            on_ready()
+
+        await run(runtime, stop, ready)
     log.info("role_stopped", role=role)
 
 

@@ -4,12 +4,15 @@ from typing import Annotated
 
 import typer
 
+from streams.cli.options import AsJson
+
 
 def catalogue(
     *,
     host: Annotated[str, typer.Option("--host", help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option("--port", min=0, max=65535, help="Port, 0 for a free one.")] = 8081,
     providers: Annotated[str, typer.Option("--providers", metavar="NAME,...", help="Providers whose topics are listed.")] = "",
+    as_json: AsJson = False,
 ) -> None:
     """Serve the built-in schemas read-only over Confluent's REST paths, until SIGTERM.
 
@@ -19,4 +22,4 @@ def catalogue(
     """
     from streams.edge.catalogue import main  # noqa: PLC0415
 
-    raise typer.Exit(main(["--host", host, "--port", str(port), "--providers", providers]))
+    raise typer.Exit(main(["--host", host, "--port", str(port), "--providers", providers, *(["--json"] if as_json else [])]))

@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from streams.cli.options import AsJson
+
 
 def simulate(
     *,
@@ -27,6 +29,7 @@ def simulate(
     fault: Annotated[
         list[str] | None, typer.Option("--fault", metavar="PROVIDER=FAULT[@CONDITION=VALUE,...]", help="A fault to inject.")
     ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Serve simulated OpenAI, Anthropic, Google and Ollama endpoints, with latencies and faults, until SIGTERM.
 
@@ -43,4 +46,6 @@ def simulate(
     argv += [part for name, value in single.items() if value is not None for part in (name, str(value))]
     if no_fsync:
         argv.append("--no-fsync")
+    if as_json:
+        argv.append("--json")
     raise typer.Exit(main(argv))

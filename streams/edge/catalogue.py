@@ -9,6 +9,7 @@ Source of paths and error codes: Confluent's "Schema Registry API Reference".
 
 import argparse
 import asyncio
+import json
 import os
 import signal
 import sys
@@ -186,14 +187,15 @@ async def serve(*, host: str = "127.0.0.1", port: int = 0, providers: Iterable[s
     return Running(runner, host, runner.addresses[0][1])
 
 
-async def run(*, host: str, port: int, providers: Sequence[str]) -> None:
+async def run(*, host: str, port: int, providers: Sequence[str], as_json: bool = False) -> None:
     """Serve until SIGTERM or SIGINT; says so on standard output, and in the file named by PENSTOCK_READY_FILE."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     running = await serve(host=host, port=port, providers=providers)
-    sys.stdout.write(f"catalogue ready {running.url}\n")
+    said = json.dumps({"ready": "catalogue", "url": running.url}) if as_json else f"catalogue ready {running.url}"
+    sys.stdout.write(f"{said}\n")
     sys.stdout.flush()
     if ready_file := os.environ.get(_READY_FILE_VARIABLE):
         Path(ready_file).write_text(f"{os.getpid()}\n", encoding="ascii")  # noqa: ASYNC240 - once, and a few bytes
@@ -207,10 +209,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (127.0.0.1)")
     parser.add_argument("--port", type=int, default=0, help="port, 0 for a free one (0)")
     parser.add_argument("--providers", default="", metavar="NAME,...", help="providers whose order topics are listed")
+    parser.add_argument("--json", action="store_true", help="say where it listens as one JSON object")
     arguments = parser.parse_args(argv)
     providers = tuple(filter(None, arguments.providers.split(",")))
     try:
-        asyncio.run(run(host=arguments.host, port=arguments.port, providers=providers))
+        asyncio.run(run(host=arguments.host, port=arguments.port, providers=providers, as_json=arguments.json))
     except SettingsError as error:
         sys.stderr.write(f"catalogue: {error}\n")
         return 2

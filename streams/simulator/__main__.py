@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import json
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -20,6 +21,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m streams.simulator", description="Simulated AI providers.")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (127.0.0.1)")
     parser.add_argument("--port", type=int, default=0, help="port, 0 for a free one (0)")
+    parser.add_argument("--json", action="store_true", help="say where it listens as one JSON object")
     parser.add_argument("--provider-port", action="append", default=[], metavar="PROVIDER=PORT", help="a port of its own")
     parser.add_argument("--call-log", type=Path, help="file that every call is appended to")
     parser.add_argument("--no-fsync", action="store_true", help="leave the call log to the operating system")
@@ -61,6 +63,12 @@ def settings_of(arguments: argparse.Namespace) -> SimulatorSettings:
     )
 
 
+def _ready_json(running: Running) -> None:
+    providers = {provider: running.url_of(provider) for provider in running.provider_ports}
+    sys.stdout.write(json.dumps({"ready": "simulator", "url": running.url, "providers": providers}) + "\n")
+    sys.stdout.flush()
+
+
 def _ready(running: Running) -> None:
     sys.stdout.write(f"simulator ready {running.url}\n")
     for provider in running.provider_ports:
@@ -71,9 +79,10 @@ def _ready(running: Running) -> None:
 def main(argv: Sequence[str] | None = None) -> int:
     """The exit code: 0, 1 when the call log failed, 2 when the options or the profile are wrong."""
     try:
-        settings = settings_of(_parser().parse_args(argv))
+        arguments = _parser().parse_args(argv)
+        settings, ready = settings_of(arguments), _ready_json if arguments.json else _ready
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            return runner.run(run(settings, ready=_ready))
+            return runner.run(run(settings, ready=ready))
     except SettingsError as error:
         sys.stderr.write(f"simulator: {error}\n")
         return 2

@@ -1,11 +1,14 @@
 """What commands say when there is nothing to talk to: a clear message, the documented exit code, no traceback."""
 
+import json
 import socket
+import subprocess
 import time
+import urllib.parse
 
 import pytest
 
-from tests.integration.cli.command import InProcess, Penstock
+from tests.integration.cli.command import COMMAND, InProcess, Penstock, environment
 
 COMMANDS = (
     "up", "worker", "simulate", "catalogue", "init", "demo", "ask", "publish", "consume", "costs", "topics", "doctor", "verify"
@@ -114,3 +117,20 @@ def test_dry_run_needs_no_broker_and_names_bad_lines(penstock):
     assert [bad["line"] for bad in found.json["bad"]] == [2, 4]
     strict = penstock("publish", "-", "--dry-run", "--json", "--strict", stdin=lines)
     assert [bad["line"] for bad in strict.json["bad"]] == [2]
+
+
+@pytest.mark.parametrize("part", ["simulate", "catalogue"])
+def test_a_part_by_itself_says_where_it_listens_as_one_object(tmp_path, part):
+    process = subprocess.Popen(
+        [*COMMAND, part, "--port", "0", "--json"], cwd=tmp_path, env=environment(), stdout=subprocess.PIPE, text=True
+    )
+    try:
+        said = json.loads(process.stdout.readline())
+        assert said["ready"] == ("simulator" if part == "simulate" else part)
+        address = urllib.parse.urlsplit(said["url"])
+        with socket.create_connection((address.hostname, address.port), timeout=5):
+            pass
+    finally:
+        process.terminate()
+        assert process.wait(timeout=10) == 0
+        process.stdout.close()
