@@ -21,7 +21,7 @@ RUN /opt/build/bin/pip wheel --no-deps --no-build-isolation --wheel-dir /wheels 
 
 FROM python:3.11.14-slim-bookworm
 RUN useradd --uid 10001 --no-create-home --home-dir /var/lib/penstock penstock \
- && install --directory --owner penstock --group penstock /var/lib/penstock /run/penstock
+ && install --directory --owner penstock --group penstock /var/lib/penstock /var/lib/penstock/state /run/penstock
 COPY --from=build /opt/penstock /opt/penstock
 ENV PATH=/opt/penstock/bin:$PATH \
     PYTHONUNBUFFERED=1 \

@@ -48,6 +48,7 @@ class CallPhase(StrEnum):
     STARTED = "STARTED"
     COMPLETED = "COMPLETED"
     FAILED = "FAILED"
+    RECONCILED = "RECONCILED"
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,8 +118,34 @@ class CallOrdered:
 
 
 @dataclass(frozen=True, slots=True)
+class Charged:
+    """How a call stands in the ledger: the sum of its cost events.
+
+    `sequence` is the number of the adjustment that is asked for, 1 for the first of the call. `cost_nanousd` is None when a
+    price was unknown.
+    """
+
+    sequence: int
+    input_tokens: int
+    output_tokens: int
+    cache_read_input_tokens: int = 0
+    cache_write_input_tokens: int = 0
+    reasoning_tokens: int = 0
+    cost_nanousd: int | None = None
+    estimated: bool = False
+    wasted: bool = False
+    operation: Operation = Operation.UNKNOWN
+    user: str | None = None
+    response_model: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class CallReported:
-    """What became of one provider call: STARTED, then COMPLETED or FAILED."""
+    """What became of one provider call: STARTED, then COMPLETED or FAILED.
+
+    RECONCILED comes from no worker: `usage` is what the provider bills, None when it has no such call, `charged` how the
+    ledger had it when it was read, and `reported_at` is not after that reading.
+    """
 
     call_id: str
     phase: CallPhase
@@ -140,3 +167,4 @@ class CallReported:
     failure: Failure | None = None
     first_token_ms: int | None = None
     latency_ms: int | None = None
+    charged: Charged | None = None

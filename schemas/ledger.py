@@ -25,10 +25,12 @@ class CostKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class CostEvent:
-    """What one provider call cost, or one cache hit avoided. Never edited.
+    """What one provider call cost, one cache hit avoided, or one call's charge changes by. Never edited.
 
     `estimated`: the provider's count is missing or the call was lost, and the counts are upper bounds. `wasted`: the
     call did not answer its request. `occurred_at` is the call's start, the time its price is taken at.
+    Of an adjustment, tokens and cost are what changes, and may be negative; `replaces_estimate`: the call no longer counts as
+    an estimate.
     """
 
     event_id: str
@@ -53,6 +55,8 @@ class CostEvent:
     estimated: bool = False
     wasted: bool = False
     avoided_nanousd: int | None = None
+    provider_response_id: str | None = None
+    replaces_estimate: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,7 +44,7 @@ class RequestState:
 
 @dataclass(frozen=True, slots=True)
 class CallState:
-    """One started call whose outcome is not yet known."""
+    """One started call whose outcome is not yet known; once it was charged as lost, when that was (`charged_at`)."""
 
     call_id: str
     tenant: str
@@ -60,6 +60,7 @@ class CallState:
     input_tokens_estimate: int
     output_tokens_bound: int
     user: str | None = None
+    charged_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +74,15 @@ class CircuitState:
 
 
 @dataclass(frozen=True, slots=True)
+class AdjustedState:
+    """A call whose charge was adjusted to what the provider bills. `sequence` is the number of the last adjustment."""
+
+    call_id: str
+    sequence: int
+    adjusted_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class DispatchChange:
     """One change of the dispatcher's state: exactly one field is set."""
 
@@ -81,3 +91,4 @@ class DispatchChange:
     total: CostTotal | None = None
     circuit: CircuitState | None = None
     position: int | None = None
+    adjusted: AdjustedState | None = None

@@ -22,6 +22,7 @@ class Settings(BaseSettings):
 
     app: str = Field("penstock", description="Prefix of consumer groups, client ids and transactional ids.")
     data_dir: Path = Field(Path(".penstock"), description="Where the embedded services keep their data.")
+    state_dir: Path | None = Field(None, description="Where roles keep state that the log can rebuild; None: in `data_dir`.")
     bootstrap_servers: str | None = Field(None, description="Your own Kafka; None starts the embedded one.")
     redis_url: str | None = Field(None, validation_alias="REDIS_URL", description="Your own Valkey or Redis.")
     schema_registry_url: str | None = Field(None, validation_alias="SCHEMA_REGISTRY_URL")
@@ -67,6 +68,10 @@ class Settings(BaseSettings):
         from streams.kafka_security import client_arguments  # noqa: PLC0415 - ssl is only loaded when it is used
 
         return client_arguments(self)
+
+    def state_root(self, role: str) -> Path:
+        """Where the processes of a role keep their state, each in a directory of its own below it."""
+        return (self.state_dir or self.data_dir / "state") / role
 
     def group(self, role: str) -> str:
         """The consumer group of a role, `<app>-<role>`."""

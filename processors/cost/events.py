@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from processors.cost.prices import PriceBook, Priced
-from schemas.calls import Billing, Usage, UsageSource
+from schemas.calls import Billing, CallReported, Usage, UsageSource
 from schemas.ledger import CostEvent, CostKind, PricingStatus
 from schemas.routing import RequestRouted
 from schemas.state import CallState
@@ -18,6 +18,7 @@ def for_call(
     usage: Usage | None,
     billing: Billing = Billing.BILLED,
     response_model: str | None = None,
+    provider_response_id: str | None = None,
     wasted: bool = False,
     now: datetime,
 ) -> CostEvent:
@@ -31,7 +32,7 @@ def for_call(
         priced = _NOT_BILLED
     else:
         usage = usage or Usage(call.input_tokens_estimate, call.output_tokens_bound, source=UsageSource.ESTIMATED)
-        priced = _price(call, prices, usage, response_model)
+        priced = price(prices, usage, call, response_model, at=call.started_at)
     return CostEvent(
         event_id=call.call_id,
         kind=CostKind.CALL,
@@ -54,6 +55,7 @@ def for_call(
         wasted=wasted,
         occurred_at=call.started_at,
         recorded_at=now,
+        provider_response_id=provider_response_id,
     )
 
 
@@ -84,8 +86,9 @@ def for_cache_hit(routed: RequestRouted, *, now: datetime) -> CostEvent:
     )
 
 
-def _price(call: CallState, prices: PriceBook, usage: Usage, response_model: str | None) -> Priced:
-    asked = prices.price(usage, provider=call.provider, model=call.model, deployment=call.deployment, at=call.started_at)
+def price(prices: PriceBook, usage: Usage, call: CallState | CallReported, response_model: str | None, *, at: datetime) -> Priced:
+    """The price of the model asked for; of the model that answered, when only that one has a known price."""
+    asked = prices.price(usage, provider=call.provider, model=call.model, deployment=call.deployment, at=at)
     if asked.cost_nanousd is not None or response_model is None or response_model == call.model:
         return asked
-    return prices.price(usage, provider=call.provider, model=response_model, deployment=call.deployment, at=call.started_at)
+    return prices.price(usage, provider=call.provider, model=response_model, deployment=call.deployment, at=at)

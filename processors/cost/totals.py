@@ -40,7 +40,8 @@ def add(total: CostTotal | None, event: CostEvent, *, now: datetime) -> CostTota
     """The total with one event more; None is the total of no event.
 
     Sums and a latest time alone, so the order of events does not matter. Only a CALL counts as a call; a CACHE_HIT counts as
-    a hit; an adjustment, or a kind that a newer version writes, changes money and tokens alone. Money that is unknown is
+    a hit; an adjustment, or a kind that a newer version writes, changes money and tokens alone, and
+    an adjustment may take an estimate back. Money that is unknown is
     counted in `unpriced_calls` and not in the sum.
     """
     if total is None:
@@ -67,7 +68,7 @@ def add(total: CostTotal | None, event: CostEvent, *, now: datetime) -> CostTota
         output_tokens=total.output_tokens + usage.output_tokens,
         cache_read_input_tokens=total.cache_read_input_tokens + usage.cache_read_input_tokens,
         cache_write_input_tokens=total.cache_write_input_tokens + usage.cache_write_input_tokens,
-        estimated_calls=total.estimated_calls + (is_call and event.estimated),
+        estimated_calls=total.estimated_calls + (is_call and event.estimated) - event.replaces_estimate,
         wasted_calls=total.wasted_calls + (is_call and event.wasted),
         unpriced_calls=total.unpriced_calls + (is_call and event.cost_nanousd is None),
         cache_hits=total.cache_hits + (event.kind is CostKind.CACHE_HIT),

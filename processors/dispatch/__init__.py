@@ -10,6 +10,7 @@ Strategy
 3. The first success answers, whichever attempt it belongs to. Later and duplicate results only produce cost events (`wasted`).
 4. The ledger does not look at the request: every STARTED call leaves exactly one cost event, when it is reported, or when it
    is lost. A report of a call that is no longer open was charged before and charges nothing.
+   What a provider bills otherwise is posted as the difference, once a call and sequence number.
 5. After a failure the next candidate is ordered at once, and each is tried once before the request parks. It parks for what the
    provider asked (Retry-After), else for an exponential time with full jitter.
 6. A deployment whose calls fail several times in a row is down: no more orders to it but one probe at a time, less and less

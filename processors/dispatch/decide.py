@@ -11,7 +11,16 @@ from processors.dispatch.answers import Spent
 from processors.dispatch.decision import Decision, Timer
 from processors.dispatch.events import CallDue, Event, Reported, RequestDue, Routed, Sweep
 from processors.dispatch.policy import DispatchPolicy
-from processors.dispatch.state import ForgetRequest, LaneState, Open, PutCircuit, PutRequest, request_key
+from processors.dispatch.state import (
+    DropCall,
+    ForgetAdjusted,
+    ForgetRequest,
+    LaneState,
+    Open,
+    PutCircuit,
+    PutRequest,
+    request_key,
+)
 from schemas.calls import CallPhase, CallReported, FailureKind
 from schemas.ledger import CostEvent
 from schemas.outcomes import ResponseStatus
@@ -93,6 +102,9 @@ def _reported(context: Context, report: CallReported) -> None:
         _count_failure(context, report.deployment, report.failure.kind)
         if request is not None:
             _failed(context, key, request, report, charged)
+    elif report.phase is CallPhase.RECONCILED:
+        horizon = context.policy.dedupe_horizon
+        ledger.adjust(context.state, report, context.decision, prices=context.prices, horizon=horizon, now=context.now)
 
 
 def _answer(context: Context, request: Open, report: CallReported, charged: CostEvent | None) -> None:
@@ -121,7 +133,7 @@ def _failed(context: Context, key: str, request: Open, report: CallReported, cha
             kept = replace(state, cost_nanousd=spent.cost_nanousd, sent=state.sent + sent)
             context.decision.changes.append(PutRequest(key, kept, request.routed))
         return
-    if failure.kind is FailureKind.EXPIRED or context.now >= state.deadline:
+    if failure.kind is FailureKind.EXPIRED:
         attempts, last = state.attempt, state.last_failure
         answers.expire(request.routed, context.decision, attempts=attempts, spent=spent, last=last, now=context.now)
         return
@@ -137,6 +149,11 @@ def _failed(context: Context, key: str, request: Open, report: CallReported, cha
 def _move_on(context: Context, key: str, request: Open) -> None:
     """After a failure: another call, now or later, or the end."""
     state, failure, policy = request.state, request.state.last_failure, context.policy
+    if context.now >= state.deadline:
+        # Another call of its may have succeeded further on in the log: the timer of the deadline waits for the log.
+        context.decision.changes.append(PutRequest(key, state, request.routed))
+        context.decision.timers.append(Timer(state.deadline, RequestDue(key)))
+        return
     if (
         failure is None
         or retry.verdict(failure, policy) is retry.Verdict.GIVE_UP
@@ -203,8 +220,16 @@ def _sweep(context: Context, most: int) -> None:
     horizon = context.now - context.policy.dedupe_horizon
     for key, finished in context.state.finished.items():
         if finished.finished_at > horizon or len(context.decision.changes) >= most:
-            return
+            break
         context.decision.changes.append(ForgetRequest(key))
+    for call_id, adjusted in context.state.adjusted.items():
+        if adjusted.adjusted_at > horizon or len(context.decision.changes) >= most:
+            break
+        context.decision.changes.append(ForgetAdjusted(call_id))
+    for call in context.state.charged.values():
+        if call.charged_at is None or call.charged_at > horizon or len(context.decision.changes) >= most:
+            break
+        context.decision.changes.append(DropCall(call))
 
 
 # --- shared --------------------------------------------------------------------------------------------------------------

@@ -37,7 +37,7 @@ class CallDue:
 
 @dataclass(frozen=True, slots=True)
 class Sweep:
-    """Time to forget finished requests that are older than the dedupe horizon, `most` of them at a time."""
+    """Time to forget finished requests and adjusted calls that are older than the dedupe horizon, `most` of them at a time."""
 
     most: int
 

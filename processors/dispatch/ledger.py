@@ -1,22 +1,23 @@
-"""The ledger: one cost event a started call, whatever becomes of its request."""
+"""The ledger: one cost event a started call, whatever becomes of its request, and what a provider bills otherwise."""
 
-from datetime import datetime
+from dataclasses import replace
+from datetime import datetime, timedelta
 
-from processors.cost import events, totals
+from processors.cost import adjustments, events, totals
 from processors.cost.prices import PriceBook
 from processors.dispatch.decision import Decision, Timer
 from processors.dispatch.events import CallDue
-from processors.dispatch.state import DropCall, LaneState, PutCall, PutTotal, request_key
+from processors.dispatch.state import DropCall, LaneState, PutAdjusted, PutCall, PutTotal, request_key
 from schemas.calls import Billing, CallPhase, CallReported
 from schemas.ledger import CostEvent
 from schemas.requests import Operation
 from schemas.routing import RequestRouted
-from schemas.state import CallState
+from schemas.state import AdjustedState, CallState
 
 
 def start(state: LaneState, report: CallReported, decision: Decision) -> None:
     """Open the ledger line of a call that is about to be made."""
-    if report.call_id in state.calls:
+    if report.call_id in state.calls or report.call_id in state.charged:
         return
     key = request_key(report.tenant, report.request_id)
     request = state.open.get(key)
@@ -47,6 +48,9 @@ def settle(
     """Close the line of a reported call. None when it is not open: it was charged before, or never started."""
     call = state.calls.get(report.call_id)
     if call is None:
+        if (charged := state.charged.get(report.call_id)) is not None:
+            # Its worker has come to the end of it: its STARTED cannot come again.
+            decision.changes.append(DropCall(charged))
         return None
     failure = report.failure
     billing = Billing.BILLED if report.phase is CallPhase.COMPLETED or failure is None else failure.billing
@@ -56,6 +60,7 @@ def settle(
         usage=report.usage,
         billing=billing,
         response_model=report.output.response_model if report.output else None,
+        provider_response_id=report.output.provider_response_id if report.output else None,
         wasted=not answers and billing is not Billing.NOT_BILLED,
         now=now,
     )
@@ -66,13 +71,33 @@ def settle(
 def lose(state: LaneState, call: CallState, decision: Decision, *, prices: PriceBook, now: datetime) -> CostEvent:
     """Close the line of a call that nobody reported: charged by its upper bounds, never free."""
     event = events.for_call(call, prices, usage=None, billing=Billing.UNKNOWN, wasted=True, now=now)
-    _book(state, call, event, decision, now=now)
+    decision.changes.append(PutCall(replace(call, charged_at=now)))
+    _total(state, event, decision, now=now)
     return event
 
 
 def avoid(state: LaneState, routed: RequestRouted, decision: Decision, *, now: datetime) -> CostEvent:
     """The line of a cache hit."""
     event = events.for_cache_hit(routed, now=now)
+    _total(state, event, decision, now=now)
+    return event
+
+
+def adjust(
+    state: LaneState, report: CallReported, decision: Decision, *, prices: PriceBook, horizon: timedelta, now: datetime
+) -> CostEvent | None:
+    """Post the difference to what the provider bills. None when it was posted before, or may have been.
+
+    The ledger that the report was made from shows every adjustment up to `reported_at`, and the state remembers those since
+    the horizon. Half of it is left to clocks that disagree: an older report could ask for what was posted and forgotten.
+    """
+    charged, known = report.charged, state.adjusted.get(report.call_id)
+    if charged is None or report.started_at is None or charged.sequence < 1 or report.call_id in state.calls:
+        return None
+    if now - report.reported_at > horizon / 2 or (known is not None and charged.sequence != known.sequence + 1):
+        return None
+    event = adjustments.for_call(report, charged, prices, started_at=report.started_at, now=now)
+    decision.changes.append(PutAdjusted(AdjustedState(report.call_id, charged.sequence, now)))
     _total(state, event, decision, now=now)
     return event
 

@@ -1,12 +1,13 @@
 """The state of one lane partition, and the changes that are all that ever alters it."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import assert_never
+from typing import Protocol, assert_never
 
 from schemas.ledger import CostTotal
 from schemas.routing import RequestRouted
-from schemas.state import CallState, CircuitState, RequestPhase, RequestState
+from schemas.state import AdjustedState, CallState, CircuitState, RequestPhase, RequestState
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,25 +70,57 @@ class PutPosition:
     next_offset: int
 
 
-Change = PutRequest | ForgetRequest | PutCall | DropCall | PutTotal | PutCircuit | PutPosition
+@dataclass(frozen=True, slots=True)
+class PutAdjusted:
+    adjusted: AdjustedState
+
+
+@dataclass(frozen=True, slots=True)
+class ForgetAdjusted:
+    call_id: str
+
+
+Change = PutRequest | ForgetRequest | PutCall | DropCall | PutTotal | PutCircuit | PutPosition | PutAdjusted | ForgetAdjusted
+
+
+class FinishedRequests(Protocol):
+    """Finished requests by key, the oldest first: a dictionary, or what a shell keeps them in when there are too many."""
+
+    def get(self, key: str, /) -> Finished | None: ...
+    def __contains__(self, key: object, /) -> bool: ...
+    def __setitem__(self, key: str, finished: Finished, /) -> None: ...
+    def pop(self, key: str, default: None, /) -> Finished | None: ...
+    def items(self) -> Iterable[tuple[str, Finished]]: ...
+
+
+class Totals(Protocol):
+    """Absolute totals by key: a dictionary, or what a shell keeps those of past hours in."""
+
+    def get(self, key: str, /) -> CostTotal | None: ...
+    def __setitem__(self, key: str, total: CostTotal, /) -> None: ...
+    def pop(self, key: str, default: None, /) -> CostTotal | None: ...
+    def values(self) -> Iterable[CostTotal]: ...
 
 
 class LaneState:
     """Everything that the dispatcher knows of one lane partition. Read freely; altered by `apply` alone."""
 
-    __slots__ = ("calls", "calls_of", "circuits", "finished", "open", "parked", "positions", "totals")
+    __slots__ = ("adjusted", "calls", "calls_of", "charged", "circuits", "finished", "open", "parked", "positions", "totals")
 
-    def __init__(self) -> None:
+    def __init__(self, finished: FinishedRequests | None = None, totals: Totals | None = None) -> None:
         self.open: dict[str, Open] = {}
-        self.finished: dict[str, Finished] = {}
-        """In the order of finishing: the oldest first."""
+        self.finished: FinishedRequests = dict[str, Finished]() if finished is None else finished
         self.calls: dict[str, CallState] = {}
         self.calls_of: dict[str, set[str]] = {}
         """Open calls by request key."""
-        self.totals: dict[str, CostTotal] = {}
+        self.totals: Totals = dict[str, CostTotal]() if totals is None else totals
+        self.charged: dict[str, CallState] = {}
+        """Calls charged as lost, the oldest first: their STARTED may come again, when its acknowledgement was lost."""
         self.circuits: dict[str, CircuitState] = {}
         self.positions: dict[str, int] = {}
         """The next offset to read, by input topic."""
+        self.adjusted: dict[str, AdjustedState] = {}
+        """Calls whose charge was adjusted, by id; the longest ago first."""
         self.parked: dict[str, None] = {}
         """Keys of parked requests, the longest parked first."""
 
@@ -97,8 +130,7 @@ class LaneState:
             case PutRequest(key, state, routed):
                 self._put_request(key, state, routed)
             case PutCall(call):
-                self.calls[call.call_id] = call
-                self.calls_of.setdefault(request_key(call.tenant, call.request_id), set()).add(call.call_id)
+                self._put_call(call)
             case DropCall(call):
                 self._drop_call(call)
             case PutTotal(key, total):
@@ -109,6 +141,13 @@ class LaneState:
                 self.positions[topic] = next_offset
             case ForgetRequest(key):
                 self.finished.pop(key, None)
+                self.open.pop(key, None)
+                self.parked.pop(key, None)
+            case PutAdjusted(adjusted):
+                self.adjusted.pop(adjusted.call_id, None)
+                self.adjusted[adjusted.call_id] = adjusted
+            case ForgetAdjusted(call_id):
+                self.adjusted.pop(call_id, None)
             case _:
                 assert_never(change)
 
@@ -126,8 +165,17 @@ class LaneState:
         else:
             self.parked.pop(key, None)
 
+    def _put_call(self, call: CallState) -> None:
+        if call.charged_at is not None:
+            self._drop_call(call)
+            self.charged[call.call_id] = call
+            return
+        self.calls[call.call_id] = call
+        self.calls_of.setdefault(request_key(call.tenant, call.request_id), set()).add(call.call_id)
+
     def _drop_call(self, call: CallState) -> None:
         self.calls.pop(call.call_id, None)
+        self.charged.pop(call.call_id, None)
         key = request_key(call.tenant, call.request_id)
         siblings = self.calls_of.get(key)
         if siblings is not None:

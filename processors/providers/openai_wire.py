@@ -235,6 +235,7 @@ def usage_from(order: CallOrdered, wire: Any) -> Usage | None:
         input_tokens=count(wire.get("prompt_tokens")),
         output_tokens=output,
         cache_read=cached,
+        cache_write=count(prompt_details.get("cache_write_tokens")),
         reasoning=count(completion_details.get("reasoning_tokens")),
     )
 

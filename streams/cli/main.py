@@ -17,6 +17,7 @@ from streams.cli.doctor import doctor
 from streams.cli.exits import ExitCode
 from streams.cli.init import init
 from streams.cli.publish import publish
+from streams.cli.reconcile import reconcile
 from streams.cli.simulate import simulate
 from streams.cli.topics import topics
 from streams.cli.up import up
@@ -58,7 +59,7 @@ def _reflowed(doc: str) -> str:
 for panel, commands in {
     _RUN: (up, worker, simulate, catalogue, init, demo),
     _USE: (ask, publish, consume, costs),
-    _LOOK: (topics, doctor, verify),
+    _LOOK: (topics, doctor, verify, reconcile),
 }.items():
     for command in commands:
         app.command(rich_help_panel=panel, help=_reflowed(command.__doc__ or ""))(command)

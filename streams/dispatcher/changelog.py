@@ -7,8 +7,10 @@ from typing import assert_never
 from processors.dispatch.state import (
     Change,
     DropCall,
+    ForgetAdjusted,
     ForgetRequest,
     LaneState,
+    PutAdjusted,
     PutCall,
     PutCircuit,
     PutPosition,
@@ -19,7 +21,7 @@ from processors.dispatch.state import (
 from schemas.errors import MalformedRecord
 from schemas.routing import RequestRouted
 from schemas.serde import Codec, Serde
-from schemas.state import CallState, DispatchChange, RequestPhase
+from schemas.state import AdjustedState, CallState, DispatchChange, RequestPhase
 
 
 class Changelog:
@@ -41,7 +43,7 @@ class Changelog:
         for change in changes:
             key = _key(change)
             last[key] = change
-            if isinstance(change, PutCall):
+            if isinstance(change, PutCall) and change.call.charged_at is None:
                 begun.add(key)
             elif isinstance(change, DropCall) and key in begun:
                 del last[key]
@@ -68,6 +70,8 @@ class Changelog:
             state.apply(PutCircuit(change.circuit))
         elif change.position is not None:
             state.apply(PutPosition(key.removeprefix("position/"), change.position))
+        elif change.adjusted is not None:
+            state.apply(PutAdjusted(change.adjusted))
 
     def _value(self, change: Change, values: Mapping[str, tuple[RequestRouted, bytes]]) -> bytes | None:
         match change:
@@ -76,19 +80,22 @@ class Changelog:
                     record, value = values.get(key, (None, b""))
                     # The same id may have come with another body in this cycle: its bytes are not those of this request.
                     request = replace(request, routed=value if record is routed else self._routed.encode(routed))
-                return self._changes.encode(DispatchChange(request=request))
+                said = DispatchChange(request=request)
             case PutCall(call):
-                return self._changes.encode(DispatchChange(call=call))
+                said = DispatchChange(call=call)
             case PutTotal(_, total):
-                return self._changes.encode(DispatchChange(total=total))
+                said = DispatchChange(total=total)
             case PutCircuit(circuit):
-                return self._changes.encode(DispatchChange(circuit=circuit))
+                said = DispatchChange(circuit=circuit)
             case PutPosition(_, next_offset):
-                return self._changes.encode(DispatchChange(position=next_offset))
-            case ForgetRequest() | DropCall():
+                said = DispatchChange(position=next_offset)
+            case PutAdjusted(adjusted):
+                said = DispatchChange(adjusted=adjusted)
+            case ForgetRequest() | DropCall() | ForgetAdjusted():
                 return None
             case _:
                 assert_never(change)
+        return self._changes.encode(said)
 
 
 def _key(change: Change) -> str:
@@ -103,6 +110,8 @@ def _key(change: Change) -> str:
             return f"circuit/{circuit.deployment}"
         case PutPosition(topic):
             return f"position/{topic}"
+        case PutAdjusted(AdjustedState(call_id)) | ForgetAdjusted(call_id):
+            return f"adjusted/{call_id}"
         case _:
             assert_never(change)
 
@@ -111,10 +120,11 @@ def _forget(state: LaneState, key: str) -> None:
     kind, _, rest = key.partition("/")
     forget: dict[str, Callable[[], object]] = {
         "request": lambda: state.apply(ForgetRequest(rest)),
-        "call": lambda: _drop_call(state, state.calls.get(rest)),
+        "call": lambda: _drop_call(state, state.calls.get(rest) or state.charged.get(rest)),
         "total": lambda: state.totals.pop(rest, None),
         "circuit": lambda: state.circuits.pop(rest, None),
         "position": lambda: state.positions.pop(rest, None),
+        "adjusted": lambda: state.apply(ForgetAdjusted(rest)),
     }
     if (action := forget.get(kind)) is not None:
         action()

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
 import structlog
@@ -28,6 +28,8 @@ from streams.publisher import Outgoing
 
 log = structlog.get_logger(__name__)
 R = TypeVar("R")
+
+_SWEEP_EVERY = timedelta(seconds=1)
 
 MAX_DUE = 2_000
 """Timers fired in one cycle at most, so that a great release does not make one giant transaction."""
@@ -81,6 +83,7 @@ class Cycle:
         self._routed, self._reported = serde.of(RequestRouted), serde.of(CallReported)
         self._orders, self._responses, self._costs = serde.of(CallOrdered), serde.of(InferenceResponse), serde.of(CostEvent)
         self._totals = serde.of(CostTotal)
+        self._swept_at = datetime.min.replace(tzinfo=UTC)
 
     def fold(
         self,
@@ -162,8 +165,12 @@ class Cycle:
         folded.records += decision.records
 
     def _sweep_due(self, now: datetime) -> bool:
-        oldest = next(iter(self._state.finished.values()), None)
-        return oldest is not None and oldest.finished_at + self._policy.dedupe_horizon <= now
+        if abs(now - self._swept_at) < _SWEEP_EVERY:
+            return False
+        self._swept_at = now
+        finished = next((f.finished_at for _, f in self._state.finished.items()), now)
+        adjusted = next((a.adjusted_at for a in self._state.adjusted.values()), now)
+        return min(finished, adjusted) + self._policy.dedupe_horizon <= now
 
     def _emit(self, record: Emission) -> Outgoing:
         if isinstance(record, CallOrdered):

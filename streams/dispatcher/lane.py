@@ -8,6 +8,7 @@ from typing import Any
 
 import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.errors import IllegalOperation, KafkaTimeoutError
 from aiokafka.producer import sender
 from aiokafka.structs import ConsumerRecord, TopicPartition
 
@@ -246,6 +247,18 @@ class Lane:
         return as_of
 
     async def _commit(self, producer: AIOKafkaProducer, cycle: Cycle) -> None:
+        """Commit within the time that the broker gives a transaction: aiokafka would wait for ever for a topic that is gone.
+
+        Raises KafkaTimeoutError.
+        """
+        timeout_s = self._settings.transaction_timeout_ms / 1000
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._transact(producer, cycle)
+        except TimeoutError as error:
+            raise KafkaTimeoutError(f"lane {self.partition}: the broker did not take a transaction in {timeout_s:g} s") from error
+
+    async def _transact(self, producer: AIOKafkaProducer, cycle: Cycle) -> None:
         """One transaction: everything folded, and in the changelog how far the inputs were read."""
         folded, self._folded, self._folded_since = self._folded, Folded(), None
         await producer.begin_transaction()
@@ -255,7 +268,12 @@ class Lane:
             by_partition.setdefault(tp, []).append(record)
         acknowledged: dict[TopicPartition, list[asyncio.Future[Any]]] = {}
         for tp, group in by_partition.items():
-            acknowledged[tp] = await send_group(producer, tp, group)
+            try:
+                acknowledged[tp] = await send_group(producer, tp, group)
+            except IllegalOperation:
+                # The broker has refused a partition of this transaction meanwhile: a commit raises what it said.
+                await producer.commit_transaction()
+                raise
         for futures in acknowledged.values():
             await asyncio.gather(*futures)
         commit = asyncio.ensure_future(producer.commit_transaction())
@@ -265,7 +283,8 @@ class Lane:
         await commit
         self.committed = {TopicPartition(topic, self.partition): at for topic, at in self.restored.state.positions.items()}
         if changelog := acknowledged.get(TopicPartition(topics.CHANGELOG, self.partition)):
-            self.restored.next_offset = max(self.restored.next_offset, changelog[-1].result().offset)
+            written = [(record.key, record.value) for record in by_partition[TopicPartition(topics.CHANGELOG, self.partition)]]
+            self.restored.committed(written, next_offset=changelog[-1].result().offset)
         self._busy, self._committed_at, self._polls = folded.events >= _BUSY_EVENTS, monotonic(), 0
 
     async def _partition_of(self, producer: AIOKafkaProducer, record: Outgoing) -> int:

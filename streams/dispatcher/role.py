@@ -6,12 +6,14 @@ ended, takes the whole membership down: states are dropped, the group is left, a
 
 import asyncio
 from collections.abc import Callable, Iterable
+from contextlib import closing
 from datetime import timedelta
 
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener
+from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, ProducerFenced
 from aiokafka.structs import TopicPartition
 
 from processors.cost.prices import PriceBook
@@ -22,6 +24,7 @@ from streams.dispatcher.lane import Lane
 from streams.dispatcher.restore import Restored
 from streams.runtime import Runtime
 from streams.settings import Settings
+from streams.stores.state_dir import LaneStores, state_slot
 
 log = structlog.get_logger(__name__)
 
@@ -29,18 +32,28 @@ _REJOIN_FIRST_S = 0.2
 _REJOIN_CAP_S = 5.0
 _PROGRESS_S = 1.0
 """How often the group's offsets follow the lanes. They are for whoever watches the lag: a lane goes by its changelog."""
+_GROUP_SAYS_S = 0.5
+"""A fenced lane has another owner, mostly, and the group tells us so with our next heartbeat: leaving as well would make it share
+the lanes out once more. So long after that heartbeat it was our transaction that has timed out, and nobody else moves."""
 _QUIET_S = 30.0
 """A membership that lasted this long starts again without the longer pause."""
 
 
 async def run(runtime: Runtime, stop: asyncio.Event, ready: Callable[[], None]) -> None:
     """Dispatch until `stop`. Errors of Kafka end a membership, not the process; any other error ends the process."""
+    root = runtime.settings.state_root("dispatch")
+    with state_slot(root) as directory, closing(LaneStores(directory, runtime.serde)) as stores:
+        await _stay(runtime, stores, stop, ready)
+
+
+async def _stay(runtime: Runtime, stores: LaneStores, stop: asyncio.Event, ready: Callable[[], None]) -> None:
+    """One membership after the other."""
     pause_s, loop = _REJOIN_FIRST_S, asyncio.get_running_loop()
     prices = load_prices(runtime.settings, runtime.catalogue)
     while not stop.is_set():
         joined_at = loop.time()
         try:
-            await _Membership(runtime, prices).run(stop, ready)
+            await _Membership(runtime, prices, stores).run(stop, ready)
         except KafkaError as error:
             log.warning("dispatcher_rejoins", error=repr(error), pause_s=pause_s)
             if loop.time() - joined_at > _QUIET_S:
@@ -63,10 +76,12 @@ def policy_of(settings: Settings) -> DispatchPolicy:
 class _Membership(ConsumerRebalanceListener):  # type: ignore[misc]
     """One stay in the consumer group."""
 
-    def __init__(self, runtime: Runtime, prices: PriceBook) -> None:
-        self._runtime, self._prices = runtime, prices
+    def __init__(self, runtime: Runtime, prices: PriceBook, stores: LaneStores) -> None:
+        self._runtime, self._prices, self._stores = runtime, prices, stores
+        self._cluster = ""
         settings = runtime.settings
         self._security = settings.kafka_security()
+        self._heartbeat_ms = settings.session_timeout_ms // 4
         self._consumer = AIOKafkaConsumer(
             bootstrap_servers=runtime.bootstrap_servers,
             client_id=f"{settings.app}-dispatch",
@@ -77,19 +92,21 @@ class _Membership(ConsumerRebalanceListener):  # type: ignore[misc]
             # Ranges give the same partition numbers of both topics to the same member.
             partition_assignment_strategy=[RangePartitionAssignor],
             session_timeout_ms=settings.session_timeout_ms,
-            heartbeat_interval_ms=settings.session_timeout_ms // 4,
+            heartbeat_interval_ms=self._heartbeat_ms,
             max_poll_interval_ms=300_000,
             **self._security,
         )
         self._lanes: dict[int, Lane] = {}
         self._kept: dict[int, Restored] = {}
         self._failed: asyncio.Future[object] = asyncio.get_running_loop().create_future()
+        self._fenced: list[asyncio.TimerHandle] = []
         self._assigned = asyncio.Event()
         self._progress: dict[TopicPartition, int] = {}
         self._told: dict[TopicPartition, int] = {}
         """The group's offsets as this membership last published them."""
 
     async def run(self, stop: asyncio.Event, ready: Callable[[], None]) -> None:
+        self._cluster = await _cluster_id(self._runtime)
         await self._consumer.start()
         told: asyncio.Future[object] = asyncio.ensure_future(stop.wait())
         progress = asyncio.create_task(self._tell_progress(), name="progress")
@@ -113,6 +130,9 @@ class _Membership(ConsumerRebalanceListener):  # type: ignore[misc]
 
     async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:  # noqa: ARG002 - all lanes end at every rebalance
         """End every lane after its transaction. Its state is kept: whatever another member adds to it is in the changelog."""
+        for doubt in self._fenced:
+            doubt.cancel()
+        self._fenced.clear()
         await self._stop_lanes()
         await self._commit_progress()
 
@@ -123,7 +143,7 @@ class _Membership(ConsumerRebalanceListener):  # type: ignore[misc]
             lane = Lane(
                 partition,
                 consumer=self._consumer,
-                restored=self._kept.pop(partition) if partition in self._kept else Restored(),
+                restored=self._kept.pop(partition) if partition in self._kept else self._from_store(partition),
                 settings=self._runtime.settings,
                 serde=self._runtime.serde,
                 policy=policy_of(self._runtime.settings),
@@ -133,6 +153,9 @@ class _Membership(ConsumerRebalanceListener):  # type: ignore[misc]
             self._lanes[partition] = lane
             lane.start().add_done_callback(self._lane_ended)
         self._assigned.set()
+
+    def _from_store(self, partition: int) -> Restored:
+        return Restored.from_store(self._stores.of(partition, identity=f"{self._cluster} {topics.CHANGELOG}-{partition}"))
 
     async def _stop_lanes(self) -> None:
         timeout_s = self._runtime.settings.session_timeout_ms / 2000
@@ -164,7 +187,24 @@ class _Membership(ConsumerRebalanceListener):  # type: ignore[misc]
         if task.cancelled() or self._failed.done() or (error := task.exception()) is None:
             return
         log.error("lane_failed", lane=task.get_name(), error=repr(error))
-        self._failed.set_exception(error)
+        if isinstance(error, ProducerFenced):
+            wait_s = self._heartbeat_ms / 1000 + _GROUP_SAYS_S
+            self._fenced.append(asyncio.get_running_loop().call_later(wait_s, self._fail, error))
+        else:
+            self._fail(error)
+
+    def _fail(self, error: BaseException) -> None:
+        if not self._failed.done():
+            self._failed.set_exception(error)
+
+
+async def _cluster_id(runtime: Runtime) -> str:
+    admin = AIOKafkaAdminClient(bootstrap_servers=runtime.bootstrap_servers, **runtime.settings.kafka_security())
+    await admin.start()
+    try:
+        return str((await admin.describe_cluster())["cluster_id"])
+    finally:
+        await admin.close()
 
 
 async def _sleep_unless(stop: asyncio.Event, seconds: float) -> None:

@@ -7,6 +7,7 @@ from schemas.calls import (
     CallOrdered,
     CallPhase,
     CallReported,
+    Charged,
     Failure,
     FailureKind,
     Output,
@@ -29,7 +30,7 @@ from schemas.requests import (
     ToolCall,
 )
 from schemas.routing import CachedAnswer, Candidate, RequestRouted
-from schemas.state import CallState, CircuitState, DispatchChange, RequestPhase, RequestState
+from schemas.state import AdjustedState, CallState, CircuitState, DispatchChange, RequestPhase, RequestState
 
 AT = datetime(2026, 1, 31, 15, 4, 5, 678901, UTC)
 LATER = AT + timedelta(seconds=90)
@@ -201,6 +202,20 @@ EXAMPLES = {
             failure=_FAILURE,
             first_token_ms=180,
             latency_ms=2_400,
+            charged=Charged(
+                sequence=2,
+                input_tokens=12_400,
+                output_tokens=600,
+                cache_read_input_tokens=3,
+                cache_write_input_tokens=12_304,
+                reasoning_tokens=64,
+                cost_nanousd=54_400_000,
+                estimated=True,
+                wasted=True,
+                operation=Operation.CHAT,
+                user="ada",
+                response_model="gpt-4o-mini-2024-07-18",
+            ),
         ),
         InferenceResponse(
             request_id="req-1",
@@ -253,6 +268,8 @@ EXAMPLES = {
             estimated=True,
             wasted=True,
             avoided_nanousd=1,
+            provider_response_id="msg_1",
+            replaces_estimate=True,
         ),
         _TOTAL,
         DispatchChange(
@@ -293,6 +310,7 @@ EXAMPLES = {
             total=_TOTAL,
             circuit=CircuitState(deployment="openai/gpt-4o-mini", failures=5, open_until=LATER, interval_s=60.0),
             position=4_294_967_297,
+            adjusted=AdjustedState(call_id="call-1", sequence=2, adjusted_at=LATER),
         ),
         ResponseChunk(
             request_id="req-1",

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -35,10 +36,11 @@ def broker() -> Iterator[RunningKafka]:
 
 
 @pytest.fixture
-async def settings(broker: RunningKafka) -> Settings:
+async def settings(broker: RunningKafka, tmp_path: Path) -> Settings:
     settings = Settings(
         _env_file=None,
         app="test",
+        data_dir=tmp_path,
         bootstrap_servers=broker.bootstrap_servers,
         simulator_url="http://127.0.0.1:1",
         session_timeout_ms=3_000,

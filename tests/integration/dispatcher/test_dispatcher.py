@@ -1,6 +1,8 @@
 """The transactional shell on a real broker: one transaction a cycle, restore, fencing, rebalance."""
 
 import asyncio
+import shutil
+from contextlib import closing
 
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
@@ -12,8 +14,11 @@ from schemas.calls import FailureKind
 from schemas.outcomes import ResponseStatus
 from schemas.routing import Candidate
 from streams import topics
+from streams.dispatcher import role
+from streams.dispatcher.changelog import Changelog
 from streams.dispatcher.restore import Restored, catch_up
 from streams.placement import lane_partition
+from streams.stores.state_dir import LaneStores
 from tests.fakes.records import CHEAP, completed, failed
 from tests.integration.dispatcher.conftest import Rig, dispatching
 
@@ -56,6 +61,15 @@ async def commit(rig: Rig, *, to_end: bool) -> None:
         await consumer.commit(ends)
     finally:
         await consumer.stop()
+
+
+def digest(state):
+    totals = {(total.lane, total.provider, total.model, total.hour): total for total in state.totals.values()}
+    return state.open, dict(state.finished.items()), state.calls, totals, state.circuits, state.positions
+
+
+async def identity_of(rig: Rig, partition: int) -> str:
+    return f"{await role._cluster_id(rig.runtime)} {topics.CHANGELOG}-{partition}"
 
 
 async def test_responses_costs_totals_and_offsets_come_in_one_piece(rig):
@@ -217,6 +231,46 @@ async def test_a_provider_without_a_topic_of_orders_blocks_nobody(rig):
         await rig.until(lambda: len(rig.seen.finals()) == 2)
     found = {response.request_id: (response.status, response.deployment) for response in rig.seen.responses}
     assert found == {"only": (ResponseStatus.ERROR, None), "also": (ResponseStatus.OK, CHEAP.deployment)}
+
+
+async def test_a_restart_reads_only_what_its_disk_does_not_have_and_knows_what_has_finished(rig):
+    rig.answer_all()
+    async with dispatching(rig):
+        await rig.publish(*(rig.routed(f"r{n}") for n in range(20)))
+        await rig.until(lambda: len(rig.seen.finals()) == 20)
+    in_whole = digest((await restored(rig)).state)
+    with capture_logs() as logs:
+        async with dispatching(rig):
+            await rig.publish(rig.routed("r3"), rig.routed("r4", body_digest=b"x" * 32))
+            await rig.until(lambda: len(rig.seen.responses) == 22)
+    partition = lane_partition(rig.tenant, rig.runtime.lanes)
+    [line] = [line for line in logs if line["event"] == "lane_restored" and line["partition"] == partition]
+    assert line["changelog_records"] < 10, "the rest came from the disk"
+    assert sorted(r.status for r in rig.seen.responses if not r.final) == [ResponseStatus.CONFLICT, ResponseStatus.DUPLICATE]
+    with closing(LaneStores(rig.runtime.settings.state_root("dispatch") / "0", rig.runtime.serde)) as stores:
+        store = stores.of(partition, identity=await identity_of(rig, partition))
+        from_disk = Restored.from_store(store)
+        for key, value in store.records():
+            Changelog(rig.runtime.serde).apply(from_disk.state, key, value)
+        assert digest(from_disk.state)[:5] == in_whole[:5]
+
+
+@pytest.mark.parametrize("loss", ["deleted", "damaged"])
+async def test_a_lost_disk_is_made_anew_from_the_changelog(rig, loss):
+    rig.answer_all()
+    async with dispatching(rig):
+        await rig.publish(*(rig.routed(f"r{n}") for n in range(20)))
+        await rig.until(lambda: len(rig.seen.finals()) == 20)
+    root = rig.runtime.settings.state_root("dispatch")
+    if loss == "deleted":
+        shutil.rmtree(root)
+    else:
+        for path in root.glob("*/lane-*/CURRENT"):
+            path.write_bytes(b"\xff" * 64)
+    async with dispatching(rig):
+        await rig.publish(rig.routed("r3"), rig.routed("new"))
+        await rig.until(lambda: rig.seen.finals()["new"] and len(rig.seen.responses) == 22)
+    assert len(rig.seen.orders) == 21
 
 
 async def test_a_record_of_a_newer_version_stops_the_lane_and_is_not_passed(rig):

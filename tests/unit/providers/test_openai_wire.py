@@ -226,6 +226,12 @@ def test_usage(told, expected):
     assert found == expected
 
 
+def test_tokens_written_to_the_cache_are_part_of_the_input():
+    details = {"cached_tokens": 30, "cache_write_tokens": 15}
+    usage = usage_from(order(), {"prompt_tokens": 50, "completion_tokens": 9, "prompt_tokens_details": details})
+    assert (usage.input_tokens, usage.cache_read_input_tokens, usage.cache_write_input_tokens) == (50, 30, 15)
+
+
 def test_missing_input_beside_known_output_is_estimated_and_says_so():
     usage = usage_from(order(), {"completion_tokens": 9})
     assert (usage.input_tokens, usage.output_tokens, usage.source) == (20, 9, UsageSource.ESTIMATED)
