@@ -1,0 +1,59 @@
+"""Promise 7: the same inputs at the same times give the same records. What went in is noted, and folded again from scratch."""
+
+import copy
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from processors.dispatch.decide import timers_of
+from processors.dispatch.state import LaneState
+from streams.dispatcher.cycle import Cycle, Folded
+from streams.dispatcher.timers import Timers
+from streams.publisher import Outgoing
+from tests.simulation.broker import Record
+from tests.simulation.world import PRICES, PROVIDERS, World
+
+
+@dataclass(slots=True)
+class Episode:
+    """One life of a lane: the state it began with, and then what it folded, and what it wrote at each commit."""
+
+    partition: int
+    begin: LaneState
+    serde: Any
+    policy: Any
+    inputs: list[tuple[list[Record], list[Record], datetime, datetime | None] | None] = field(default_factory=list)
+    written: list[list[Outgoing]] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, partition: int, state: LaneState, world: World) -> "Episode":
+        return cls(partition, copy.deepcopy(state), world.serde, world.schedule.policy)
+
+    def fold(self, routed: list[Record], reported: list[Record], now: datetime, due_until: datetime | None) -> None:
+        self.inputs.append((routed, reported, now, due_until))
+
+    def commit(self, outgoing: list[Outgoing]) -> None:
+        self.inputs.append(None)
+        self.written.append(outgoing)
+
+    def replayed(self) -> list[list[Outgoing]]:
+        """What a lane that begins alike writes for the same inputs."""
+        timers = Timers()
+        timers.set_all(timers_of(self.begin))
+        cycle = Cycle(self.partition, self.begin, timers, serde=self.serde, policy=self.policy, prices=PRICES)
+        cycle.providers = frozenset(PROVIDERS)
+        folded, written = Folded(), []
+        for arrived in self.inputs:
+            if arrived is None:
+                written.append(cycle.outgoing(folded))
+                folded = Folded()
+            else:
+                routed, reported, now, due_until = arrived
+                cycle.fold(folded, routed, reported, now=now, due_until=due_until)
+        return written
+
+
+def judge_replay(world: World) -> None:
+    for episode in world.recorded or ():
+        if episode.replayed() != episode.written:
+            world.problem(f"promise 7: a replay of the same inputs on partition {episode.partition} wrote other records")
