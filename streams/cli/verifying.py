@@ -16,6 +16,10 @@ async def run(
     *,
     call_log: Path | None,
     acknowledged_log: Path | None,
+    injected: Path | None,
+    checkpoint: Path | None,
+    since: Path | None,
+    duplicate_calls_at_most: int | None,
     wait_s: float,
     most_problems: int,
     as_json: bool,
@@ -27,6 +31,10 @@ async def run(
             target.settings,
             call_log=call_log or _own_call_log(target),
             acknowledged_log=acknowledged_log,
+            injected=injected,
+            checkpoint=checkpoint,
+            since=since,
+            duplicate_calls_at_most=duplicate_calls_at_most,
             wait_s=wait_s,
             most_problems=most_problems,
         )
@@ -40,6 +48,9 @@ async def run(
 def show(verdict: Verdict) -> None:
     """The verdict in one line, then what is wrong."""
     screen.put(verdict.line())
+    for invariant, why in verdict.not_checked.items():
+        if invariant.startswith("I6"):
+            screen.put(f"  not checked: {invariant}: {why}")
     for problem in verdict.problems:
         screen.put(f"  {problem}")
     if (more := verdict.problem_count - len(verdict.problems)) > 0:

@@ -5,6 +5,8 @@ from typing import TypeVar
 
 from schemas.ledger import PricingStatus
 from streams import topics
+from streams.verify import adjustments
+from streams.verify.adjustments import Standing
 from streams.verify.facts import Adjusted, Answered, Arrived, Charged, Ended, Fact, Started
 from streams.verify.tally import Tally, Terms
 from streams.verify.verdict import Problem, ProblemKind
@@ -18,6 +20,7 @@ def judge(call_id: str, facts: Sequence[Fact], terms: Terms, tally: Tally) -> No
     call.count()
     call.is_charged_once()
     call.is_priced()
+    call.is_adjusted_rightly()
     call.has_answered_rightly()
     if terms.with_calls:
         call.is_what_the_provider_saw()
@@ -43,8 +46,6 @@ class _Call:
             tally.unpriced += event.cost_nanousd is None
 
     def is_charged_once(self) -> None:
-        for posted_again in self._adjusted[1:]:
-            self._wrong(ProblemKind.DOUBLE_CHARGE, "this adjustment was posted before under the same id", posted_again)
         for again in self._charged[1:]:
             first = self._charged[0]
             message = f"charged a second time; the first cost event stands at partition {first.partition}, offset {first.offset}"
@@ -75,6 +76,17 @@ class _Call:
             if not fits:
                 message = f"pricing status {event.pricing} beside a cost of {event.cost_nanousd}; the ledger contradicts itself"
                 self._wrong(ProblemKind.CHARGE_DIFFERS, message, event)
+
+    def is_adjusted_rightly(self) -> None:
+        if not self._charged:
+            for event in self._adjusted:
+                message = "adjusts a call that has no cost event; what it changes stands in the totals all the same"
+                self._later(ProblemKind.ADJUSTMENT_WITHOUT_CALL, message, event)
+            return
+        for kind, message, event in adjustments.wrongs(self._charged[0], self._adjusted):
+            self._wrong(kind, message, event)
+        now = adjustments.standing(self._charged[0], self._adjusted)
+        self._tally.adjusted_estimates += self._charged[0].estimated and not now.estimated
 
     def has_answered_rightly(self) -> None:
         for answer in self._answered:
@@ -113,32 +125,46 @@ class _Call:
 
     def _billed(self, event: Charged, call: Arrived | None) -> None:
         """What the ledger says it knows must be what the provider says; an estimate may be more, and free must be free."""
-        if event.pricing == PricingStatus.NOT_BILLED.value:
+        now = adjustments.standing(event, self._adjusted)
+        if event.pricing == PricingStatus.NOT_BILLED.value and not now.adjusted:
             if call is not None and call.input_tokens + call.output_tokens > 0:
                 message = f"free in the ledger, but {call.provider} bills {call.input_tokens} and {call.output_tokens} tokens"
                 self._wrong(ProblemKind.TOKENS_DIFFER, message, event)
-        elif event.estimated:
-            return
+        elif now.estimated:
+            self._covers(now, event, call)
         elif call is None:
-            message = "charged as reported by the provider, whose log does not have it; check that the log is of this Kafka"
-            self._wrong(ProblemKind.NEVER_ARRIVED, message, event)
-        elif call.truthful:
-            self._compare(event, call)
+            if now.input_tokens or now.output_tokens:
+                message = "charged as reported by the provider, whose log does not have it; check that the log is of this Kafka"
+                self._wrong(ProblemKind.NEVER_ARRIVED, message, event)
+        elif call.truthful or now.adjusted:
+            self._compare(now, event, call)
 
-    def _compare(self, event: Charged, call: Arrived) -> None:
+    def _covers(self, now: Standing, event: Charged, call: Arrived | None) -> None:
+        """An estimate is an upper bound, so that nobody is surprised by the bill."""
+        if call is None or not call.truthful:
+            return
+        if now.input_tokens < call.input_tokens or now.output_tokens < call.output_tokens:
+            message = (
+                f"estimated at {now.input_tokens} input and {now.output_tokens} output tokens, but {call.provider} bills "
+                f"{call.input_tokens} and {call.output_tokens}; `penstock reconcile` mends the ledger, not the estimating"
+            )
+            self._wrong(ProblemKind.ESTIMATE_TOO_LOW, message, event)
+
+    def _compare(self, now: Standing, event: Charged, call: Arrived) -> None:
         tally = self._tally
         tally.provider_input_tokens += call.input_tokens
         tally.provider_output_tokens += call.output_tokens
-        tally.ledger_input_tokens += event.input_tokens
-        tally.ledger_output_tokens += event.output_tokens
-        if (event.input_tokens, event.output_tokens) != (call.input_tokens, call.output_tokens):
+        tally.ledger_input_tokens += now.input_tokens
+        tally.ledger_output_tokens += now.output_tokens
+        if (now.input_tokens, now.output_tokens) != (call.input_tokens, call.output_tokens):
             message = (
-                f"charged for {event.input_tokens} input and {event.output_tokens} output tokens, but {call.provider} bills "
-                f"{call.input_tokens} and {call.output_tokens}; compare the adapter's reading of usage"
+                f"charged for {now.input_tokens} input and {now.output_tokens} output tokens, but {call.provider} bills "
+                f"{call.input_tokens} and {call.output_tokens}; "
+                + ("run `penstock reconcile` again" if now.adjusted else "compare the adapter's reading of usage")
             )
             self._wrong(ProblemKind.TOKENS_DIFFER, message, event)
 
-    def _later(self, kind: ProblemKind, message: str, place: Charged | Answered) -> None:
+    def _later(self, kind: ProblemKind, message: str, place: Charged | Answered | Adjusted) -> None:
         """What a topic that was read a moment later can explain is only in flight."""
         self._wrong(kind if self._terms.quiet else ProblemKind.IN_FLIGHT, message, place)
 

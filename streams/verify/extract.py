@@ -1,20 +1,22 @@
 """From records to facts: what each topic says, and about what. Pure; it decides nothing."""
 
-import hashlib
 from collections.abc import Callable, Iterator, Mapping
-from datetime import datetime
 from typing import Protocol
 
-from schemas.calls import Billing, CallPhase, CallReported, FailureKind, Usage
+from schemas.calls import Billing, CallOrdered, CallPhase, CallReported, FailureKind, Usage
 from schemas.errors import RecordError
 from schemas.ledger import CostEvent, CostKind, CostTotal
 from schemas.outcomes import CacheState, DeadLetter, InferenceResponse, ResponseStatus
 from schemas.requests import InferenceRequest
+from schemas.routing import RequestRouted
 from schemas.serde import Serde, salvage_request_id
+from schemas.state import DispatchChange
 from streams import topics
+from streams.verify.derive import amounts_of, digest, hour_us, sequence_of, tenant_of, text_of, total_key, us
 from streams.verify.facts import (
     CALL,
     TOTAL,
+    TRIES,
     About,
     Adjusted,
     Amounts,
@@ -23,28 +25,48 @@ from streams.verify.facts import (
     DeadLettered,
     Ended,
     Fact,
+    Failed,
     Final,
     Hit,
+    Letter,
+    Moved,
+    Ordered,
     Requested,
+    Routed,
+    Sent,
     Spent,
     Started,
     Stated,
     Tried,
     Unreadable,
-    Unsent,
+    keyed,
     position,
+    progress,
     request,
 )
 
-READ = (topics.REQUESTS, topics.RESPONSES, topics.ATTEMPTS, topics.COSTS, topics.COST_TOTALS, topics.DEAD_LETTERS)
-DIGESTED_BYTES = 256 * 1024
-"""A dead letter carries this much of the record at most."""
+READ = (
+    topics.REQUESTS,
+    topics.ROUTED,
+    topics.RESPONSES,
+    topics.ATTEMPTS,
+    topics.COSTS,
+    topics.COST_TOTALS,
+    topics.DEAD_LETTERS,
+    topics.CHANGELOG,
+)
+"""Beside these, every topic of orders, `ai.calls.<provider>`."""
+DISPATCHER = "the dispatcher"
 
-_UNKNOWN_TENANT = "unknown"
-_MAX_TENANT_CHARS = 256
 _MAX_ANSWERABLE_CHARS = 1_000
+_POSITION = b"position/"
+"""Keys of the changelog under which the dispatcher says how far it has read its inputs."""
+
 _DECODING = frozenset({"truncated", "bad_magic", "wrong_type", "undecodable", "incompatible_schema", "trailing_bytes"})
 """Reasons of dead letters that the record itself must confirm. An unknown schema may have become known since."""
+
+_ENDS = frozenset({CallPhase.COMPLETED, CallPhase.FAILED})
+_UNSENT = frozenset({FailureKind.UNREACHABLE, FailureKind.EXPIRED})
 
 Said = Iterator[tuple[About, Fact]]
 
@@ -73,6 +95,7 @@ class Extract:
         self._requests, self._responses = serde.of(InferenceRequest), serde.of(InferenceResponse)
         self._attempts, self._costs = serde.of(CallReported), serde.of(CostEvent)
         self._totals, self._letters = serde.of(CostTotal), serde.of(DeadLetter)
+        self._routed, self._orders, self._changes = serde.of(RequestRouted), serde.of(CallOrdered), serde.of(DispatchChange)
         self._readers: Mapping[str, Callable[[Record], Said]] = {
             topics.REQUESTS: self._request,
             topics.RESPONSES: self._response,
@@ -80,17 +103,19 @@ class Extract:
             topics.COSTS: self._cost,
             topics.COST_TOTALS: self._total,
             topics.DEAD_LETTERS: self._letter,
+            topics.ROUTED: self._route,
+            topics.CHANGELOG: self._change,
         }
 
     def facts(self, record: Record) -> Said:
         """What one record says."""
         self.records += 1
         try:
-            yield from self._readers[record.topic](record)
+            yield from self._readers.get(record.topic, self._order)(record)
         except RecordError:
             place = position(record.topic, record.partition, record.offset)
-            size, digest = _digest(record.value or b"")
-            yield place, Unreadable(record.timestamp * 1000, size, digest)
+            size, whole = digest(record.value or b"")
+            yield place, Unreadable(record.timestamp * 1000, size, whole)
 
     def _request(self, record: Record) -> Said:
         sent_us = record.timestamp * 1000
@@ -104,57 +129,54 @@ class Extract:
             request_id = None if error.reason == "wrong_type" else salvage_request_id(record.value)
             if request_id is not None:
                 fact = Requested(record.partition, record.offset, sent_us, deadline_us)
-                yield request(_tenant(None, record.key), request_id), fact
+                yield request(tenant_of(None, record.key), request_id), fact
             raise
         if 0 < len(asked.request_id) <= _MAX_ANSWERABLE_CHARS:
             if asked.deadline is not None:
-                deadline_us = _us(asked.deadline)
+                deadline_us = us(asked.deadline)
             fact = Requested(record.partition, record.offset, sent_us, deadline_us)
-            yield request(_tenant(asked.tenant, record.key), asked.request_id), fact
+            yield request(tenant_of(asked.tenant, record.key), asked.request_id), fact
 
     def _response(self, record: Record) -> Said:
         answer = self._responses.decode(record.value)
-        if _us(answer.received_at) < self._horizon_us:
+        if us(answer.received_at) < self._horizon_us:
             self.skipped += 1
             return
         if not answer.final:
             return
         hit = answer.cache is CacheState.HIT
-        fact = Final(record.partition, record.offset, _us(answer.answered_at), hit, answer.call_id)
+        fact = Final(record.partition, record.offset, us(answer.answered_at), hit, answer.call_id)
         yield request(answer.tenant, answer.request_id), fact
         if answer.call_id is not None and answer.status is ResponseStatus.OK:
             yield About(CALL, answer.call_id), Answered(record.partition, record.offset)
 
     def _report(self, record: Record) -> Said:
         report = self._attempts.decode(record.value)
-        if _us(report.started_at or report.reported_at) < self._horizon_us:
+        if us(report.started_at or report.reported_at) < self._horizon_us:
             self.skipped += 1
             return
         about, owner = About(CALL, report.call_id), request(report.tenant, report.request_id)
         place = record.partition, record.offset
         if report.phase is CallPhase.STARTED:
-            lost_us = _us(report.lost_at or report.reported_at)
+            lost_us = us(report.lost_at or report.reported_at)
             yield about, Started(*place, owner.name, report.attempt, lost_us)
             yield owner, Tried(report.call_id, report.attempt)
-            return
-        yield about, Ended(*place, report.phase is CallPhase.COMPLETED, _us(report.reported_at))
-        failure = report.failure
-        if (
-            failure is not None
-            and failure.billing is Billing.NOT_BILLED
-            and failure.kind in {FailureKind.UNREACHABLE, FailureKind.EXPIRED}
-        ):
-            yield owner, Unsent(report.call_id)
+            yield About(TRIES, report.request_id), Sent(owner.name, report.call_id, report.attempt)
+        elif report.phase in _ENDS:
+            yield about, Ended(*place, report.phase is CallPhase.COMPLETED, us(report.reported_at))
+            if (failure := report.failure) is not None:
+                unsent = failure.billing is Billing.NOT_BILLED and failure.kind in _UNSENT
+                yield owner, Failed(report.call_id, report.attempt, unsent)
 
     def _cost(self, record: Record) -> Said:
         event = self._costs.decode(record.value)
-        occurred_us = _us(event.occurred_at)
+        occurred_us = us(event.occurred_at)
         place = record.partition, record.offset
         usage = event.usage or Usage(0, 0)
-        if _hour_us(event.occurred_at) >= self._costs_horizon_us:
+        if hour_us(event.occurred_at) >= self._costs_horizon_us:
             yield (
-                About(TOTAL, _total_key(event.lane, event.provider, event.model, event.occurred_at)),
-                Spent(*place, _amounts(event, usage)),
+                About(TOTAL, total_key(event.lane, event.provider, event.model, event.occurred_at)),
+                Spent(*place, amounts_of(event, usage)),
             )
         if occurred_us < self._horizon_us:
             self.skipped += 1
@@ -178,64 +200,61 @@ class Extract:
             )
         elif event.kind is CostKind.CACHE_HIT:
             yield owner, Hit(*place)
-        else:
-            yield About(CALL, event.event_id), Adjusted(*place)
+        elif event.kind is CostKind.ADJUSTED:
+            call_id = event.call_id or event.event_id
+            yield (
+                About(CALL, call_id),
+                Adjusted(
+                    *place,
+                    sequence=sequence_of(event.event_id, call_id),
+                    request=owner.name,
+                    attempt=event.attempt,
+                    input_tokens=usage.input_tokens,
+                    output_tokens=usage.output_tokens,
+                    cost_nanousd=event.cost_nanousd,
+                    replaces_estimate=event.replaces_estimate,
+                ),
+            )
 
     def _total(self, record: Record) -> Said:
         total = self._totals.decode(record.value)
-        if _us(total.hour) >= self._costs_horizon_us:
+        if us(total.hour) >= self._costs_horizon_us:
             amounts = Amounts(*(getattr(total, name) for name in Amounts._fields))
-            key = _total_key(total.lane, total.provider, total.model, total.hour)
+            key = total_key(total.lane, total.provider, total.model, total.hour)
             yield About(TOTAL, key), Stated(record.partition, record.offset, amounts)
 
     def _letter(self, record: Record) -> Said:
         letter = self._letters.decode(record.value)
-        if _us(letter.timestamp) < self._horizon_us:
+        if us(letter.timestamp) < self._horizon_us:
             self.skipped += 1
             return
-        _, digest = _digest(letter.value)
+        _, whole = digest(letter.value)
         undecodable = letter.topic == topics.REQUESTS and letter.reason in _DECODING
         about = position(letter.topic, letter.partition, letter.offset)
-        yield about, DeadLettered(record.partition, record.offset, letter.value_size, digest, undecodable)
+        key = text_of(letter.key)
+        place = record.partition, record.offset
+        yield about, DeadLettered(*place, letter.value_size, whole, undecodable, letter.reason, key)
+        if key is not None:
+            yield keyed(letter.topic, key), Letter(letter.partition, letter.offset, letter.reason, record.offset)
 
+    def _route(self, record: Record) -> Said:
+        routed = self._routed.decode(record.value)
+        if us(routed.received_at) < self._horizon_us:
+            self.skipped += 1
+            return
+        yield request(routed.tenant, routed.request_id), Routed(record.partition, record.offset, us(routed.received_at))
 
-def _amounts(event: CostEvent, usage: Usage) -> Amounts:
-    call = event.kind is CostKind.CALL
-    return Amounts(
-        calls=int(call),
-        cost_nanousd=event.cost_nanousd or 0,
-        input_tokens=usage.input_tokens,
-        output_tokens=usage.output_tokens,
-        cache_read_input_tokens=usage.cache_read_input_tokens,
-        cache_write_input_tokens=usage.cache_write_input_tokens,
-        estimated_calls=int(call and event.estimated),
-        wasted_calls=int(call and event.wasted),
-        unpriced_calls=int(call and event.cost_nanousd is None),
-        cache_hits=int(event.kind is CostKind.CACHE_HIT),
-        avoided_nanousd=event.avoided_nanousd or 0,
-    )
+    def _order(self, record: Record) -> Said:
+        order = self._orders.decode(record.value)
+        if us(order.ordered_at) < self._horizon_us:
+            self.skipped += 1
+            return
+        yield request(order.tenant, order.request_id), Ordered(record.topic, record.partition, record.offset, order.attempt)
 
-
-def _total_key(lane: str, provider: str, model: str, at: datetime) -> str:
-    """Lane, provider, model and hour, told apart by their lengths: our own, not the topic's key."""
-    return f"{len(lane)}:{lane} {len(provider)}:{provider} {model} {at:%Y-%m-%dT%H}"
-
-
-def _us(at: datetime) -> int:
-    return int(at.timestamp()) * 1_000_000 + at.microsecond
-
-
-def _hour_us(at: datetime) -> int:
-    return int(at.timestamp()) // 3600 * 3_600_000_000
-
-
-def _digest(value: bytes) -> tuple[int, str]:
-    return len(value), hashlib.sha256(value[:DIGESTED_BYTES]).hexdigest()[:16]
-
-
-def _tenant(said: str | None, key: bytes | None) -> str:
-    """Whose the request is: as it says, else as its key says, when that can be a name."""
-    for name in (said, None if key is None else key.decode("utf-8", errors="replace")):
-        if name and len(name) <= _MAX_TENANT_CHARS and name.isprintable() and not name.isspace():
-            return name
-    return _UNKNOWN_TENANT
+    def _change(self, record: Record) -> Said:
+        """Of the dispatcher's changelog only how far it has read; what it makes of that is not looked at."""
+        if record.key is None or record.value is None or not record.key.startswith(_POSITION):
+            return
+        if (to := self._changes.decode(record.value).position) is not None:
+            topic = record.key.removeprefix(_POSITION).decode("utf-8", errors="replace")
+            yield progress(DISPATCHER, topic, record.partition), Moved(record.partition, record.offset, to)

@@ -1,16 +1,21 @@
 """What the log says, one small value a statement, under the key of what it is about. Times are Unix microseconds, UTC."""
 
-from typing import NamedTuple
+from typing import NamedTuple, get_args
 
 
 class About(NamedTuple):
-    """What facts are about: a request (tenant, id), a call (id), a total (its key), a position (topic-partition-offset)."""
+    """What facts are about, and its name.
+
+    A request (tenant, id), a call (id), a total (its key), a position (topic-partition-offset), all calls under one request id
+    whoever the tenant (that is how the provider knows them), the way of a reader through a partition, the records of one key.
+    """
 
     kind: str
     name: str
 
 
 REQUEST, CALL, TOTAL, POSITION = "request", "call", "total", "position"
+TRIES, PROGRESS, KEYED = "tries", "progress", "keyed"
 
 
 def request(tenant: str, request_id: str) -> About:
@@ -24,6 +29,14 @@ def request(tenant: str, request_id: str) -> About:
 
 def position(topic: str, partition: int, offset: int) -> About:
     return About(POSITION, f"{topic}-{partition}-{offset}")
+
+
+def progress(reader: str, topic: str, partition: int) -> About:
+    return About(PROGRESS, f"{reader} on {topic}-{partition}")
+
+
+def keyed(topic: str, key: str) -> About:
+    return About(KEYED, f"{topic}/{key}")
 
 
 class Requested(NamedTuple):
@@ -65,10 +78,44 @@ class Tried(NamedTuple):
     attempt: int
 
 
-class Unsent(NamedTuple):
-    """The call was reported as one that reached no provider."""
+class Failed(NamedTuple):
+    """The call was reported as failed. `unsent`: it reached no provider."""
 
     call_id: str
+    attempt: int
+    unsent: bool
+
+
+class Routed(NamedTuple):
+    """A record of ai.requests.routed. `received_us` is the time of the record of ai.requests that it was made of."""
+
+    partition: int
+    offset: int
+    received_us: int
+
+
+class Ordered(NamedTuple):
+    """An order to call a provider."""
+
+    topic: str
+    partition: int
+    offset: int
+    attempt: int
+
+
+class Sent(NamedTuple):
+    """A call of the request `owner` was started."""
+
+    owner: str
+    call_id: str
+    attempt: int
+
+
+class Seen(NamedTuple):
+    """The provider's own log has the call."""
+
+    call_id: str
+    provider: str
 
 
 class Started(NamedTuple):
@@ -121,10 +168,17 @@ class Arrived(NamedTuple):
 
 
 class Adjusted(NamedTuple):
-    """An adjustment of the ledger, under its own event id."""
+    """An adjustment of the call's charge: what it changes by. `sequence` is 0 where the event id does not say the number."""
 
     partition: int
     offset: int
+    sequence: int
+    request: str
+    attempt: int
+    input_tokens: int
+    output_tokens: int
+    cost_nanousd: int | None
+    replaces_estimate: bool
 
 
 class Amounts(NamedTuple):
@@ -176,6 +230,44 @@ class DeadLettered(NamedTuple):
     size: int
     digest: str
     undecodable: bool
+    reason: str
+    key: str | None
+
+
+class Injected(NamedTuple):
+    """A line of the list of bad records that were put in on purpose. `reason` is that of the dead letter; None: any."""
+
+    line: int
+    reason: str | None
+
+
+class Letter(NamedTuple):
+    """A dead letter about a record with the key; `partition` and `offset` are where that record stands."""
+
+    partition: int
+    offset: int
+    reason: str
+    letter_offset: int
+
+
+class Moved(NamedTuple):
+    """A reader says how far it has come: `to` is the next offset it will read. Several are merged into the last of them.
+
+    `partition` and `offset` are where it says so. `fresh`: what was said before does not count. `first` is the first word of
+    those merged, -1 of one alone. `back_from` and `back_to` are the first step back, at `back_offset`; -1 without one.
+    `generation` is that of the reader's group, -1 where there is none.
+    """
+
+    partition: int
+    offset: int
+    to: int
+    generation: int = -1
+    fresh: bool = False
+    first: int = -1
+    back_from: int = -1
+    back_to: int = -1
+    back_offset: int = -1
+    back_generation: int = -1
 
 
 Fact = (
@@ -184,7 +276,11 @@ Fact = (
     | Final
     | Hit
     | Tried
-    | Unsent
+    | Failed
+    | Routed
+    | Ordered
+    | Sent
+    | Seen
     | Started
     | Ended
     | Charged
@@ -195,23 +291,9 @@ Fact = (
     | Stated
     | Unreadable
     | DeadLettered
+    | Injected
+    | Letter
+    | Moved
 )
 
-TYPES: tuple[type[Fact], ...] = (
-    Requested,
-    Acknowledged,
-    Final,
-    Hit,
-    Tried,
-    Unsent,
-    Started,
-    Ended,
-    Charged,
-    Answered,
-    Arrived,
-    Adjusted,
-    Spent,
-    Stated,
-    Unreadable,
-    DeadLettered,
-)
+TYPES: tuple[type[Fact], ...] = get_args(Fact)

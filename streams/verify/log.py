@@ -12,7 +12,7 @@ from aiokafka.structs import ConsumerRecord, TopicPartition
 from schemas.errors import SettingsError
 from streams.bootstrap import require_bootstrap
 from streams.settings import Settings
-from streams.topics import MAX_MESSAGE_BYTES
+from streams.topics import CALLS_PREFIX, MAX_MESSAGE_BYTES
 
 _PREFIX = "ai."
 _POLL_MS = 50
@@ -23,8 +23,39 @@ _STALLED_S = 60.0
 class Log:
     """The topics `names`, read once from beginning to end, and on from there."""
 
-    def __init__(self, consumer: AIOKafkaConsumer, read: Sequence[TopicPartition], others: Sequence[TopicPartition]) -> None:
+    def __init__(
+        self, consumer: AIOKafkaConsumer, read: Sequence[TopicPartition], others: Sequence[TopicPartition], cluster_id: str
+    ) -> None:
         self._consumer, self._read, self._others = consumer, read, others
+        self.cluster_id = cluster_id
+
+    @property
+    def partitions(self) -> list[TopicPartition]:
+        """All partitions of ours, those that are not read as well."""
+        return sorted([*self._read, *self._others])
+
+    @property
+    def providers(self) -> list[str]:
+        """Those whose topics of orders are there."""
+        names = {p.topic for p in self._read if p.topic.startswith(CALLS_PREFIX)}
+        return sorted(name.removeprefix(CALLS_PREFIX) for name in names)
+
+    async def positions(self) -> dict[str, dict[int, int]]:
+        """The next offset to read of every partition that is read."""
+        found: dict[str, dict[int, int]] = {}
+        for partition in self._read:
+            found.setdefault(partition.topic, {})[partition.partition] = await self._consumer.position(partition)
+        return found
+
+    async def go_to(self, positions: Mapping[str, Mapping[int, int]]) -> bool:
+        """Read on from there. False when a partition ends before its position: it is another log, and nothing is changed."""
+        wanted = {p: positions.get(p.topic, {}).get(p.partition, 0) for p in self._read}
+        ends = await self._consumer.end_offsets(self._read)
+        if any(ends[p] < at for p, at in wanted.items()):
+            return False
+        for partition, begin in (await self._consumer.beginning_offsets(self._read)).items():
+            self._consumer.seek(partition, max(begin, wanted[partition]))
+        return True
 
     async def ends(self) -> dict[str, list[int]]:
         """The end offsets of every topic of ours, by partition: what is committed, and those that are not read as well."""
@@ -65,9 +96,11 @@ class Log:
         for partition, begin in begins.items():
             if begin == 0:
                 continue
+            at = await self._consumer.position(partition)
+            self._consumer.seek(partition, begin)
             batches = await self._consumer.getmany(partition, timeout_ms=_POLL_MS, max_records=1)
             first = next(iter(batches.get(partition, ())), None)
-            self._consumer.seek(partition, begin)
+            self._consumer.seek(partition, at)
             kept_us = time.time_ns() // 1000 - retention_us[partition.topic]
             oldest_us = max(oldest_us, first.timestamp * 1000 if first else kept_us)
         return oldest_us
@@ -78,11 +111,11 @@ class Log:
 
 @asynccontextmanager
 async def open_log(settings: Settings, names: Sequence[str]) -> AsyncIterator[Log]:
-    """Raises SettingsError when Kafka does not answer or a topic does not exist."""
+    """The topics `names` and all orders. Raises SettingsError when Kafka does not answer or a topic does not exist."""
     bootstrap = require_bootstrap(settings)
     client = {"bootstrap_servers": bootstrap, "client_id": f"{settings.app}-verify", **settings.kafka_security()}
     try:
-        partitions = await _partitions(client)
+        cluster_id, partitions = await _partitions(client)
     except KafkaConnectionError as error:
         raise SettingsError(f"no Kafka answers at {bootstrap}; start it, or correct --bootstrap-servers") from error
     present = {p.topic for p in partitions}
@@ -102,23 +135,24 @@ async def open_log(settings: Settings, names: Sequence[str]) -> AsyncIterator[Lo
     )
     await consumer.start()
     try:
-        read = [p for p in partitions if p.topic in names]
-        others = [p for p in partitions if p.topic not in names]
+        read = [p for p in partitions if p.topic in names or p.topic.startswith(CALLS_PREFIX)]
+        others = [p for p in partitions if p not in read]
         consumer.assign(partitions)
         consumer.pause(*others)  # assigned all the same: only of assigned topics does the client know the leaders at once
         for partition, begin in (await consumer.beginning_offsets(partitions)).items():
             consumer.seek(partition, begin)
-        yield Log(consumer, read, others)
+        yield Log(consumer, read, others, cluster_id)
     finally:
         await consumer.stop()
 
 
-async def _partitions(client: Mapping[str, object]) -> list[TopicPartition]:
+async def _partitions(client: Mapping[str, object]) -> tuple[str, list[TopicPartition]]:
     admin = AIOKafkaAdminClient(**client)
     await admin.start()
     try:
         ours = [name for name in await admin.list_topics() if name.startswith(_PREFIX)]
         described = await admin.describe_topics(ours) if ours else []
-        return sorted(TopicPartition(t["topic"], p["partition"]) for t in described for p in t["partitions"])
+        partitions = sorted(TopicPartition(t["topic"], p["partition"]) for t in described for p in t["partitions"])
+        return str((await admin.describe_cluster())["cluster_id"]), partitions
     finally:
         await admin.close()

@@ -4,7 +4,19 @@ from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
 from streams import topics
-from streams.verify.facts import Acknowledged, Fact, Final, Hit, Requested, Tried, Unsent
+from streams.verify.facts import (
+    REQUEST,
+    About,
+    Acknowledged,
+    Fact,
+    Failed,
+    Final,
+    Hit,
+    Ordered,
+    Requested,
+    Routed,
+    Tried,
+)
 from streams.verify.tally import Tally, Terms
 from streams.verify.verdict import Problem, ProblemKind
 
@@ -16,11 +28,12 @@ def judge(name: str, facts: Sequence[Fact], terms: Terms, tally: Tally) -> None:
     finals = sorted((f for f in facts if isinstance(f, Final)), key=lambda f: f.answered_us)
     hits = [f for f in facts if isinstance(f, Hit)]
     tally.cache_hits += len(hits)
+    tally.last_final_us = max(tally.last_final_us, finals[-1].answered_us if finals else 0)
     for fact in facts:
         if isinstance(fact, Acknowledged) and not requested:
             tally.add(
                 Problem(
-                    ProblemKind.NOT_IN_LOG,
+                    ProblemKind.NOT_IN_LOG if terms.quiet else ProblemKind.IN_FLIGHT,
                     key,
                     f"line {fact.line} of the acknowledged log says that the broker took it, but it does not stand in the topic; "
                     "check that the log is of this Kafka, and the broker's replication and disks",
@@ -38,6 +51,7 @@ def judge(name: str, facts: Sequence[Fact], terms: Terms, tally: Tally) -> None:
     _once(key, finals, terms, tally)
     _hits(key, finals, hits, terms, tally)
     _attempts(key, facts, terms, tally)
+    _passed(name, key, facts, terms, tally)
 
 
 def _answered(key: str, requested: Sequence[Requested], finals: Sequence[Final], terms: Terms, tally: Tally) -> None:
@@ -84,7 +98,7 @@ def _hits(key: str, finals: Sequence[Final], hits: Sequence[Hit], terms: Terms, 
 
 
 def _attempts(key: str, facts: Iterable[Fact], terms: Terms, tally: Tally) -> None:
-    unsent = {f.call_id for f in facts if isinstance(f, Unsent)}
+    unsent = {f.call_id for f in facts if isinstance(f, Failed) and f.unsent}
     calls = {f.call_id: f.attempt for f in facts if isinstance(f, Tried)}
     tally.duplicate_calls += len(calls) - len(set(calls.values()))
     attempts = {attempt for call_id, attempt in calls.items() if call_id not in unsent}
@@ -92,7 +106,29 @@ def _attempts(key: str, facts: Iterable[Fact], terms: Terms, tally: Tally) -> No
         message = (
             f"{len(attempts)} attempts may have reached a provider, {terms.max_attempts} are allowed (PENSTOCK_MAX_ATTEMPTS)"
         )
-        tally.add(Problem(ProblemKind.TOO_MANY_ATTEMPTS, key, message))
+        tally.add(Problem(ProblemKind.TOO_MANY_ATTEMPTS, key, f"{message}; the calls: {', '.join(list(calls)[:10])}"))
+
+
+def _passed(name: str, key: str, facts: Sequence[Fact], terms: Terms, tally: Tally) -> None:
+    """What a group has committed as done must have left its trace: a request its routing, an order a report of its attempt."""
+    routed = {f.received_us for f in facts if isinstance(f, Routed)}
+    reported = {f.attempt for f in facts if isinstance(f, Tried | Failed)}
+    for fact in facts:
+        if isinstance(fact, Requested):
+            topic, done, wanted = topics.REQUESTS, fact.sent_us in routed, f"a record of {topics.ROUTED}"
+        elif isinstance(fact, Ordered):
+            topic, done, wanted = fact.topic, fact.attempt in reported, f"a report of attempt {fact.attempt} on {topics.ATTEMPTS}"
+        else:
+            continue
+        place = topic, fact.partition, fact.offset
+        if (commit := terms.covering(*place)) is not None and not done:
+            kind = ProblemKind.PASSED_UNFINISHED if terms.quiet else ProblemKind.IN_FLIGHT
+            message = (
+                f"group {commit.group} has committed it as done ({commit.offset} is next), but {wanted} is missing: it is lost"
+            )
+            tally.add(Problem(kind, key, f"{message}; set the group's offset back to before it", *place))
+        elif terms.awaits_commit(*place):
+            tally.unsettled.add(About(REQUEST, name))
 
 
 def _at(kind: ProblemKind, key: str, message: str, final: Final) -> Problem:

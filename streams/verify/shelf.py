@@ -2,19 +2,22 @@
 
 import tempfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from types import TracebackType
 from typing import IO, Any, Self
 
 import orjson
 
-from streams.verify.facts import TOTAL, TYPES, About, Amounts, Fact, Spent, Stated
-from streams.verify.totals import merged
+from streams.verify import progress, totals
+from streams.verify.facts import PROGRESS, TOTAL, TYPES, About, Amounts, Fact, Spent, Stated
 
 COMPARTMENTS = 64
 _IN_MEMORY_BYTES = 512 * 1024
 """Of each compartment: 32 MB in all, and what is beyond lies on disk."""
+
+_MERGED: Mapping[str, Callable[[Fact, Fact], Fact | None]] = {TOTAL: totals.merged, PROGRESS: progress.merged}
+"""Of what may have a million facts, those of a kind become one as they are read."""
 
 _NUMBERS = {fact_type: number for number, fact_type in enumerate(TYPES)}
 Facts = dict[About, list[Fact]]
@@ -38,7 +41,7 @@ class Shelf:
 
     def put(self, about: About, fact: Fact) -> None:
         """Keep one more fact. Facts of one key come back in the order in which they were put."""
-        line = orjson.dumps((*about, _NUMBERS[type(fact)], *fact), default=tuple, option=_LINE)
+        line = orjson.dumps((*about, *as_data(fact)), default=tuple, option=_LINE)
         self._files[zlib.crc32(about.name.encode()) % COMPARTMENTS].write(line)
 
     def compartment(self, number: int, into: Facts) -> None:
@@ -46,13 +49,8 @@ class Shelf:
         file = self._files[number]
         file.seek(0)
         for line in file:
-            kind, name, fact_number, *fields = orjson.loads(line)
-            about, fact = About(kind, name), _fact(fact_number, fields)
-            found = into.setdefault(about, [])
-            if kind == TOTAL:
-                _merge(found, fact)
-            else:
-                found.append(fact)
+            kind, name, *data = orjson.loads(line)
+            add(About(kind, name), into.setdefault(About(kind, name), []), from_data(data))
         file.seek(0, 2)
 
 
@@ -68,17 +66,26 @@ def by_key(*shelves: Shelf) -> Iterator[tuple[About, list[Fact]]]:
 _LINE = orjson.OPT_APPEND_NEWLINE
 
 
-def _fact(number: int, fields: list[Any]) -> Fact:
-    fact_type: Any = TYPES[number]
+def as_data(fact: Fact) -> tuple[Any, ...]:
+    """The fact as plain values, for JSON."""
+    return (_NUMBERS[type(fact)], *fact)
+
+
+def from_data(data: Sequence[Any]) -> Fact:
+    """The inverse of `as_data`."""
+    fact_type: Any = TYPES[data[0]]
+    fields = list(data[1:])
     if fact_type is Spent or fact_type is Stated:
         fields[2] = Amounts(*fields[2])
     fact: Fact = fact_type(*fields)
     return fact
 
 
-def _merge(found: list[Fact], fact: Fact) -> None:
-    for i, earlier in enumerate(found):
-        if (both := merged(earlier, fact)) is not None:
-            found[i] = both
-            return
+def add(about: About, found: list[Fact], fact: Fact) -> None:
+    """Add a fact to those that were found earlier, merged where that is possible."""
+    if (merged := _MERGED.get(about.kind)) is not None:
+        for i, earlier in enumerate(found):
+            if (both := merged(earlier, fact)) is not None:
+                found[i] = both
+                return
     found.append(fact)

@@ -6,6 +6,9 @@ from typing import Any
 
 
 class ProblemKind(StrEnum):
+    """What each means, and what to do: docs/verify.md."""
+
+    HUNG_TRANSACTION = "hung_transaction"
     MISSING_FINAL = "missing_final"
     DUPLICATE_FINAL = "duplicate_final"
     UNKNOWN_FINAL = "unknown_final"
@@ -14,17 +17,26 @@ class ProblemKind(StrEnum):
     DOUBLE_CHARGE = "double_charge"
     CHARGE_WITHOUT_START = "charge_without_start"
     CHARGE_DIFFERS = "charge_differs"
+    BAD_ADJUSTMENT = "bad_adjustment"
+    ADJUSTMENT_WITHOUT_CALL = "adjustment_without_call"
     ANSWER_WITHOUT_CALL = "answer_without_call"
     CACHE_HIT_DIFFERS = "cache_hit_differs"
     TOO_MANY_ATTEMPTS = "too_many_attempts"
+    TOO_MANY_DUPLICATE_CALLS = "too_many_duplicate_calls"
     WRONG_TOTAL = "wrong_total"
     MISSING_DEAD_LETTER = "missing_dead_letter"
     UNKNOWN_DEAD_LETTER = "unknown_dead_letter"
+    UNEXPECTED_DEAD_LETTER = "unexpected_dead_letter"
+    OTHER_REASON = "other_reason"
     UNREADABLE = "unreadable"
+    OFFSET_WENT_BACK = "offset_went_back"
+    OFFSET_BEYOND_END = "offset_beyond_end"
+    PASSED_UNFINISHED = "passed_unfinished"
     ARRIVED_WITHOUT_START = "arrived_without_start"
     ARRIVED_TWICE = "arrived_twice"
     NEVER_ARRIVED = "never_arrived"
     TOKENS_DIFFER = "tokens_differ"
+    ESTIMATE_TOO_LOW = "estimate_too_low"
     IN_FLIGHT = "in_flight"
     """Not wrong yet: it may still be on its way. The verdict is not clean until it has come."""
 
@@ -42,6 +54,8 @@ class Problem:
 
     def __str__(self) -> str:
         place = "" if self.topic is None else f" at {self.topic}-{self.partition}@{self.offset}"
+        if self.topic is not None and self.partition is None:
+            place = f" in {self.topic}"
         return f"{self.kind.value}: {self.key}{place}: {self.message}"
 
 
@@ -54,6 +68,10 @@ class Verdict:
     later. `dead_letters` counts positions. `duplicate_calls`: started calls beyond one an order. `provider_*` come from the
     provider's own log, None without one; its tokens and `ledger_*` are sums over calls that both sides counted. `skipped`:
     records from before the log's retention began, which cannot be judged. `problems` are the first of `problem_count`.
+    `adjusted_estimates` are the estimates that an adjustment has replaced, `open_estimates` those that still count.
+    `last_final_at`: the latest time that a final response says. `checked` names the invariants; `not_checked` says of the
+    others why. `resumed`: only what came after the checkpoint was read (`new_records`); the counts include what came before.
+    `checkpointed`: this verdict is the next checkpoint.
     """
 
     ok: bool
@@ -83,6 +101,14 @@ class Verdict:
     records: int
     skipped: int
     took_s: float
+    adjusted_estimates: int
+    open_estimates: int
+    last_final_at: str | None
+    checked: tuple[str, ...]
+    not_checked: dict[str, str]
+    resumed: bool
+    checkpointed: bool
+    new_records: int
     problem_count: int
     problems: tuple[Problem, ...]
 
@@ -100,6 +126,8 @@ class Verdict:
         ]
         if self.provider_calls is not None:
             parts.append(f"{self.provider_calls} calls in the provider's log")
+        if self.adjustments:
+            parts.append(f"{_many(self.adjustments, 'adjustment')}, {_many(self.open_estimates, 'estimate')} left")
         if self.in_flight:
             parts.append(f"{self.in_flight} in flight")
         if self.skipped:

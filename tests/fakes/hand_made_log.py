@@ -170,7 +170,7 @@ def clean_log() -> HandMadeLog:
     refused = Failure(FailureKind.RATE_LIMITED, "429", Billing.NOT_BILLED, http_status=429)
     log.add(topics.ATTEMPTS, "acme", report("r2", "c2", CallPhase.FAILED, failure=refused))
     log.add(topics.COSTS, "acme", cost("r2", "c2", None, pricing_status=PricingStatus.NOT_BILLED))
-    log.provider_calls.append(_call("c2", 0, 0))
+    log.provider_calls.append(_call("r2", "c2", 0, 0))
     _answer(log, "r2", "c3", attempt=2)
     # r3: the first call was lost with its worker, its redelivered order answered.
     log.add(topics.REQUESTS, "acme", request("r3"))
@@ -179,7 +179,7 @@ def clean_log() -> HandMadeLog:
     estimate = Usage(20, 40, source=UsageSource.ESTIMATED)
     priced = PricingStatus.PRICED
     log.add(topics.COSTS, "acme", cost("r3", "c4", estimate, estimated=True, wasted=True, pricing_status=priced))
-    log.provider_calls.append(_call("c4", 12, 30))
+    log.provider_calls.append(_call("r3", "c4", 12, 30))
     # r4: answered from the cache.
     log.add(topics.REQUESTS, "acme", request("r4"))
     log.add(topics.RESPONSES, "r4", final("r4", cache=CacheState.HIT))
@@ -223,10 +223,10 @@ def _answer(log: HandMadeLog, request_id: str, call_id: str, *, attempt: int = 1
     log.add(topics.ATTEMPTS, tenant, done)
     log.add(topics.COSTS, tenant, cost(request_id, call_id, usage, pricing_status=PricingStatus.PRICED, **common))
     log.add(topics.RESPONSES, request_id, final(request_id, tenant=tenant, call_id=call_id))
-    log.provider_calls.append(_call(call_id, 10, 5))
+    log.provider_calls.append(_call(request_id, call_id, 10, 5))
 
 
-def _call(call_id: str, input_tokens: int, output_tokens: int) -> dict[str, Any]:
+def _call(request_id: str, call_id: str, input_tokens: int, output_tokens: int) -> dict[str, Any]:
     t_in = T0.timestamp()
-    common = {"call_id": call_id, "request_id": "r", "provider": "openai", "model": "gpt-4o-mini", "t_in": t_in}
+    common = {"call_id": call_id, "request_id": request_id, "provider": "openai", "model": "gpt-4o-mini", "t_in": t_in}
     return {**common, "input_tokens": input_tokens, "output_tokens": output_tokens}

@@ -12,10 +12,6 @@ from schemas.ledger import PricingStatus
 from streams import topics
 from streams.verify import ProblemKind
 from streams.verify.extract import Extract
-from streams.verify.judging import judged
-from streams.verify.shelf import Shelf
-from streams.verify.tally import Tally, Terms
-from streams.verify.witnesses import acknowledged_requests, provider_calls
 from tests.fakes.hand_made_log import (
     T0,
     HandMadeLog,
@@ -27,37 +23,7 @@ from tests.fakes.hand_made_log import (
     report,
     request,
 )
-
-LATER_US = int((T0 + timedelta(hours=1)).timestamp() * 1e6)
-
-
-def check(
-    log: HandMadeLog, tmp_path: Path, *, now_us: int = LATER_US, quiet: bool = True, acknowledged: Path | None = None
-) -> Tally:
-    """Everything between Kafka and the verdict."""
-    extract = Extract(log.serde, timeout_us=600_000_000)
-    with Shelf() as shelf:
-        for line in log.lines():
-            for about, fact in extract.facts(line):
-                shelf.put(about, fact)
-        for about, fact in provider_calls(log.write_call_log(tmp_path / "calls.jsonl")):
-            shelf.put(about, fact)
-        if acknowledged is not None:
-            for about, fact in acknowledged_requests(acknowledged):
-                shelf.put(about, fact)
-        terms = Terms(
-            now_us=now_us,
-            quiet=quiet,
-            ends=log.ends(),
-            with_calls=True,
-            max_attempts=3,
-            dedupe_horizon_us=86_400_000_000,
-        )
-        return judged(terms, shelf)
-
-
-def kinds(tally: Tally) -> set[ProblemKind]:
-    return set(tally.found)
+from tests.unit.verify.checking import LATER_US, check, kinds
 
 
 def test_a_clean_log_is_clean(tmp_path: Path) -> None:
@@ -200,47 +166,68 @@ def answered_by_a_wasted_call(log: HandMadeLog) -> None:
     log.write_totals()
 
 
+def estimate_below_the_bill(log: HandMadeLog) -> None:
+    call = next(c for c in log.provider_calls if c["call_id"] == "c4")
+    log.provider_calls[log.provider_calls.index(call)] = {**call, "output_tokens": 41}
+
+
+def too_many_attempts_at_the_provider(log: HandMadeLog) -> None:
+    """Reported as never sent, so that they count for nothing; the provider has seen each of them."""
+    refused = Failure(FailureKind.UNREACHABLE, "refused", Billing.NOT_BILLED)
+    for attempt in (2, 3, 4, 5):
+        call_id = f"x{attempt}"
+        log.add(topics.ATTEMPTS, "acme", report("r1", call_id, CallPhase.STARTED, attempt=attempt))
+        log.add(topics.ATTEMPTS, "acme", report("r1", call_id, CallPhase.FAILED, attempt=attempt, failure=refused))
+        free = cost("r1", call_id, None, attempt=attempt, pricing_status=PricingStatus.NOT_BILLED)
+        log.add(topics.COSTS, "acme", free)
+        sent = {**log.provider_calls[0], "call_id": call_id, "request_id": "r1", "input_tokens": 0, "output_tokens": 0}
+        log.provider_calls.append(sent)
+    log.write_totals()
+
+
 def unknown_price_as_zero(log: HandMadeLog) -> None:
     first = log.of(topics.COSTS)[0]
     log.swap(first, replace(first, pricing_status=PricingStatus.UNKNOWN))
 
 
-@pytest.mark.parametrize(
-    ("plant", "wanted"),
-    [
-        (missing_final, {ProblemKind.MISSING_FINAL}),
-        (double_final, {ProblemKind.DUPLICATE_FINAL}),
-        (unknown_final, {ProblemKind.UNKNOWN_FINAL}),
-        (final_of_another_tenant, {ProblemKind.MISSING_FINAL, ProblemKind.UNKNOWN_FINAL}),
-        (missing_cost_event, {ProblemKind.UNCHARGED_CALL, ProblemKind.WRONG_TOTAL}),
-        (missing_cost_event_and_total_in_step, {ProblemKind.UNCHARGED_CALL}),
-        (double_cost_event, {ProblemKind.DOUBLE_CHARGE, ProblemKind.WRONG_TOTAL}),
-        (cost_without_start, {ProblemKind.CHARGE_WITHOUT_START, ProblemKind.WRONG_TOTAL}),
-        (cost_for_another_request, {ProblemKind.CHARGE_DIFFERS}),
-        (total_off_by_one_nanodollar, {ProblemKind.WRONG_TOTAL}),
-        (total_off_by_one_token, {ProblemKind.WRONG_TOTAL}),
-        (total_missing, {ProblemKind.WRONG_TOTAL}),
-        (total_of_nothing, {ProblemKind.WRONG_TOTAL}),
-        (total_went_back, {ProblemKind.WRONG_TOTAL}),
-        (cache_hit_uncounted, {ProblemKind.CACHE_HIT_DIFFERS, ProblemKind.WRONG_TOTAL}),
-        (cache_hit_twice, {ProblemKind.CACHE_HIT_DIFFERS, ProblemKind.WRONG_TOTAL}),
-        (too_many_attempts, {ProblemKind.TOO_MANY_ATTEMPTS, ProblemKind.UNCHARGED_CALL}),
-        (dead_letter_of_nothing, {ProblemKind.UNKNOWN_DEAD_LETTER}),
-        (dead_letter_of_a_healthy_request, {ProblemKind.UNKNOWN_DEAD_LETTER}),
-        (dead_letter_with_other_bytes, {ProblemKind.UNKNOWN_DEAD_LETTER}),
-        (poison_without_a_dead_letter, {ProblemKind.MISSING_DEAD_LETTER}),
-        (poison_with_an_id_unanswered, {ProblemKind.MISSING_FINAL}),
-        (unreadable_cost_event, {ProblemKind.UNREADABLE}),
-        (arrived_without_start, {ProblemKind.ARRIVED_WITHOUT_START}),
-        (arrived_twice, {ProblemKind.ARRIVED_TWICE}),
-        (never_arrived, {ProblemKind.NEVER_ARRIVED}),
-        (other_tokens_than_billed, {ProblemKind.TOKENS_DIFFER}),
-        (free_but_billed, {ProblemKind.TOKENS_DIFFER}),
-        (answered_by_a_wasted_call, {ProblemKind.ANSWER_WITHOUT_CALL}),
-        (unknown_price_as_zero, {ProblemKind.CHARGE_DIFFERS}),
-    ],
-    ids=lambda value: getattr(value, "__name__", ""),
-)
+Plant = Callable[[HandMadeLog], None]
+PLANTS: list[tuple[Plant, set[ProblemKind]]] = [
+    (missing_final, {ProblemKind.MISSING_FINAL}),
+    (double_final, {ProblemKind.DUPLICATE_FINAL}),
+    (unknown_final, {ProblemKind.UNKNOWN_FINAL}),
+    (final_of_another_tenant, {ProblemKind.MISSING_FINAL, ProblemKind.UNKNOWN_FINAL}),
+    (missing_cost_event, {ProblemKind.UNCHARGED_CALL, ProblemKind.WRONG_TOTAL}),
+    (missing_cost_event_and_total_in_step, {ProblemKind.UNCHARGED_CALL}),
+    (double_cost_event, {ProblemKind.DOUBLE_CHARGE, ProblemKind.WRONG_TOTAL}),
+    (cost_without_start, {ProblemKind.CHARGE_WITHOUT_START, ProblemKind.WRONG_TOTAL}),
+    (cost_for_another_request, {ProblemKind.CHARGE_DIFFERS}),
+    (total_off_by_one_nanodollar, {ProblemKind.WRONG_TOTAL}),
+    (total_off_by_one_token, {ProblemKind.WRONG_TOTAL}),
+    (total_missing, {ProblemKind.WRONG_TOTAL}),
+    (total_of_nothing, {ProblemKind.WRONG_TOTAL}),
+    (total_went_back, {ProblemKind.WRONG_TOTAL}),
+    (cache_hit_uncounted, {ProblemKind.CACHE_HIT_DIFFERS, ProblemKind.WRONG_TOTAL}),
+    (cache_hit_twice, {ProblemKind.CACHE_HIT_DIFFERS, ProblemKind.WRONG_TOTAL}),
+    (too_many_attempts, {ProblemKind.TOO_MANY_ATTEMPTS, ProblemKind.UNCHARGED_CALL}),
+    (dead_letter_of_nothing, {ProblemKind.UNKNOWN_DEAD_LETTER}),
+    (dead_letter_of_a_healthy_request, {ProblemKind.UNKNOWN_DEAD_LETTER}),
+    (dead_letter_with_other_bytes, {ProblemKind.UNKNOWN_DEAD_LETTER}),
+    (poison_without_a_dead_letter, {ProblemKind.MISSING_DEAD_LETTER}),
+    (poison_with_an_id_unanswered, {ProblemKind.MISSING_FINAL}),
+    (unreadable_cost_event, {ProblemKind.UNREADABLE}),
+    (arrived_without_start, {ProblemKind.ARRIVED_WITHOUT_START}),
+    (arrived_twice, {ProblemKind.ARRIVED_TWICE}),
+    (never_arrived, {ProblemKind.NEVER_ARRIVED}),
+    (other_tokens_than_billed, {ProblemKind.TOKENS_DIFFER}),
+    (free_but_billed, {ProblemKind.TOKENS_DIFFER}),
+    (answered_by_a_wasted_call, {ProblemKind.ANSWER_WITHOUT_CALL}),
+    (unknown_price_as_zero, {ProblemKind.CHARGE_DIFFERS}),
+    (estimate_below_the_bill, {ProblemKind.ESTIMATE_TOO_LOW}),
+    (too_many_attempts_at_the_provider, {ProblemKind.TOO_MANY_ATTEMPTS}),
+]
+
+
+@pytest.mark.parametrize(("plant", "wanted"), PLANTS, ids=lambda value: getattr(value, "__name__", ""))
 def test_every_planted_break_is_found_and_nothing_else(
     plant: Callable[[HandMadeLog], None], wanted: set[ProblemKind], tmp_path: Path
 ) -> None:

@@ -1,12 +1,12 @@
 """Promise of the shelf: what was put comes back, in order, from several shelves at once, however much it is."""
 
-from streams.verify.facts import TOTAL, TYPES, About, Adjusted, Amounts, Final, Spent, Stated, request
+from streams.verify.facts import TOTAL, TYPES, About, Adjusted, Amounts, Final, Hit, Spent, Stated, request
 from streams.verify.shelf import COMPARTMENTS, Shelf, by_key
 
 SAMPLES = (
     Final(1, 2**40, 1_700_000_000_000_000, True, None),
     Final(1, 3, 4, False, "call"),
-    Adjusted(0, 7),
+    Adjusted(0, 7, 1, "4:acme/r1", 1, -3, 5, None, True),
 )
 
 
@@ -16,8 +16,8 @@ def test_facts_come_back_as_they_were_in_their_order() -> None:
         for fact in SAMPLES:
             shelf.put(about, fact)
         assert list(by_key(shelf)) == [(about, list(SAMPLES))]
-        shelf.put(about, Adjusted(0, 8))
-        assert dict(by_key(shelf))[about][-1] == Adjusted(0, 8)
+        shelf.put(about, SAMPLES[0])
+        assert dict(by_key(shelf))[about][-1] == SAMPLES[0]
 
 
 def test_every_type_of_fact_has_a_number_of_its_own() -> None:
@@ -37,7 +37,7 @@ def test_much_spills_to_disk_and_comes_back() -> None:
     count = COMPARTMENTS * 4_000
     with Shelf() as shelf:
         for i in range(count):
-            shelf.put(request("tenant" + 150 * "t", str(i % 50_000)), Adjusted(0, i))
+            shelf.put(request("tenant" + 150 * "t", str(i % 50_000)), Hit(0, i))
         assert all(file._rolled for file in shelf._files)
         found = {about: [fact.offset for fact in facts] for about, facts in by_key(shelf)}
     assert len(found) == 50_000
