@@ -34,6 +34,16 @@ test: install-dev ## format, lint, types, import contracts, and all tests but th
 test-slow: install-dev ## the long tests alone
 	$(BIN)/pytest -m slow
 
+.PHONY: faults faults-fast simulate-long
+faults: install-dev ## try to break the pipeline, every case but the long ones (CASE=K9,F3 REPEAT=100); writes bench/results/faults.json
+	$(BIN)/python -m tests.fault $(if $(CASE),--case $(CASE)) $(if $(REPEAT),--repeat $(REPEAT))
+
+faults-fast: install-dev ## the fault cases that take seconds, as tests
+	$(BIN)/pytest tests/fault
+
+simulate-long: install-dev ## a million schedules of the dispatcher's simulation (SEEDS=n)
+	$(BIN)/python -m tests.simulation --seeds $(or $(SEEDS),1000000)
+
 lint: install-dev ## format check, lint, types, import contracts
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .

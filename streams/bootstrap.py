@@ -1,7 +1,10 @@
-"""What must stand before a role can run: topics and schema ids."""
+"""What must stand before a role can run: a broker that answers, topics and schema ids."""
 
+import asyncio
 from collections.abc import Iterable
+from time import monotonic
 
+import structlog
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaConnectionError, TopicAlreadyExistsError, for_code
 
@@ -10,6 +13,41 @@ from schemas.serde import Serde
 from streams import topics
 from streams.settings import Settings
 from streams.topics import Spread, Topic
+
+log = structlog.get_logger(__name__)
+
+_BROKER_AWAY_S = 60.0
+_LOOK_AGAIN_S = 0.25
+
+
+async def broker_answers(settings: Settings, stop: asyncio.Event) -> bool:
+    """Whether a broker answered before `stop`. Raises KafkaConnectionError when none did for _BROKER_AWAY_S.
+
+    A worker that ends and is started again spends two seconds of CPU each time. Many of them slow down the very broker they
+    wait for, and the pauses between their starts grow while it is away.
+    """
+    give_up_s, told = monotonic() + _BROKER_AWAY_S, False
+    while not stop.is_set():
+        admin = AIOKafkaAdminClient(
+            bootstrap_servers=require_bootstrap(settings), client_id=f"{settings.app}-bootstrap", **settings.kafka_security()
+        )
+        try:
+            await admin.start()
+        except KafkaConnectionError as error:
+            if monotonic() > give_up_s:
+                raise
+            if not told:
+                log.warning("broker_away", error=str(error), waits_s=_BROKER_AWAY_S)
+            told = True
+        else:
+            return True
+        finally:
+            await admin.close()
+        try:
+            await asyncio.wait_for(stop.wait(), timeout=_LOOK_AGAIN_S)
+        except TimeoutError:
+            continue
+    return False
 
 
 async def create_topics(settings: Settings, providers: Iterable[str], *, config: dict[str, str] | None = None) -> list[str]:

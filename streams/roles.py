@@ -11,6 +11,7 @@ from pathlib import Path
 import structlog
 
 from schemas.errors import SettingsError
+from streams.bootstrap import broker_answers
 from streams.logs import configure_logging
 from streams.runtime import Runtime, open_runtime
 from streams.settings import Settings
@@ -57,6 +58,8 @@ async def run_role(role: str, settings: Settings, *, on_ready: Callable[[], None
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
+    if not await broker_answers(settings, stop):
+        return
     async with open_runtime(settings, role) as runtime:
 
         def ready() -> None:

@@ -35,7 +35,6 @@ log = structlog.get_logger(__name__)
 LAST_WORD_S = 2.0
 """How long a cancelled call may take to report so: what is not reported is charged as lost."""
 _SENT_AFTER_S = 0.002
-_SENT_IS_ARMED = faults.is_armed("K7")
 
 
 class Caller:
@@ -88,7 +87,7 @@ class Caller:
         return len(late)
 
     async def _carry_out(self, order: CallOrdered, record: Delivered, gate: Gate) -> None:
-        faults.point("K5")
+        faults.point("K5", order.request_id)
         now = clock.now()
         timeout_s = _time_left_s(order, now)
         request = self._requests_of(order)
@@ -103,10 +102,10 @@ class Caller:
         attempt = _Attempt(call, request, sender)
         try:
             await self._reporter.report(reports.started(call, grace_s=self._runtime.settings.lost_grace_s))
-            faults.point("K6")
+            faults.point("K6", call.call_id)
             outcome = await attempt.make(self._adapter)
             if isinstance(outcome, Completion):
-                faults.point("K9")
+                faults.point("K9", call.call_id)
             await self._report(attempt, outcome, gate)
         except asyncio.CancelledError:
             if await self._last_word(attempt, gate):
@@ -114,7 +113,7 @@ class Caller:
             if not self._cancelling:
                 raise
             return
-        faults.point("K10")
+        faults.point("K10", call.call_id)
 
     async def _report(self, attempt: "_Attempt", outcome: Completion | Failed, gate: Gate) -> None:
         if attempt.sender is not None:
@@ -185,11 +184,11 @@ class _Attempt:
 
     def _on_connected(self) -> None:
         self.connected = True
-        if _SENT_IS_ARMED:
-            asyncio.get_running_loop().call_later(_SENT_AFTER_S, faults.point, "K7")
+        if faults.is_armed("K7"):
+            asyncio.get_running_loop().call_later(_SENT_AFTER_S, faults.point, "K7", self.call.call_id)
 
     def _on_chunk(self, chunk: Chunk) -> None:
-        faults.point("K8")
+        faults.point("K8", self.call.call_id)
         if self.sender is not None:
             self.sender.add(chunk)
 

@@ -1,5 +1,6 @@
 """What commands say when there is nothing to talk to: a clear message, the documented exit code, no traceback."""
 
+import asyncio
 import json
 import socket
 import subprocess
@@ -7,7 +8,11 @@ import time
 import urllib.parse
 
 import pytest
+from aiokafka.errors import KafkaConnectionError
 
+from streams import bootstrap
+from streams.bootstrap import broker_answers
+from streams.settings import Settings
 from tests.integration.cli.command import COMMAND, InProcess, Penstock, environment
 
 COMMANDS = (
@@ -134,3 +139,24 @@ def test_a_part_by_itself_says_where_it_listens_as_one_object(tmp_path, part):
         process.terminate()
         assert process.wait(timeout=10) == 0
         process.stdout.close()
+
+
+async def test_a_worker_waits_for_a_broker_that_is_away_and_heeds_a_stop_meanwhile():
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        settings = Settings(_env_file=None, bootstrap_servers=f"127.0.0.1:{taken.getsockname()[1]}")
+        stop = asyncio.Event()
+        waiting = asyncio.create_task(broker_answers(settings, stop))
+        await asyncio.sleep(0.6)
+        assert not waiting.done()
+        stop.set()
+        assert await waiting is False
+
+
+async def test_a_worker_gives_up_on_a_broker_that_stays_away(monkeypatch):
+    monkeypatch.setattr(bootstrap, "_BROKER_AWAY_S", 0.3)
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        settings = Settings(_env_file=None, bootstrap_servers=f"127.0.0.1:{taken.getsockname()[1]}")
+        with pytest.raises(KafkaConnectionError):
+            await broker_answers(settings, asyncio.Event())
