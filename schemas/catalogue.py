@@ -66,6 +66,10 @@ class Catalogue:
         except KeyError:
             raise UnknownSchema(schema_id) from None
 
+    def knows(self, schema_id: int) -> bool:
+        """Whether `by_id` has it."""
+        return schema_id in self._by_id
+
     def learn(self, schema_id: int, text: str) -> RegisteredSchema:
         """Add a writer's schema under the id that its registry gave it."""
         parsed = fastavro.parse_schema(json.loads(text))

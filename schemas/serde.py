@@ -5,6 +5,7 @@ A framed value is the byte 0x00, the schema id as 4 bytes big-endian, and the Av
 
 Decoding is bounded: by size before anything is read, by depth and by trailing bytes. Counts are bounded by the body itself:
 every item of every array and map in our schemas takes at least one byte, so a count beyond the body ends in `truncated`.
+A request, which strangers write, is bounded in its parts as well: an empty message takes 6 bytes here and 500 in memory.
 """
 
 import struct
@@ -17,6 +18,7 @@ import fastavro
 from fastavro.schema import SchemaParseException
 from pydantic import TypeAdapter, ValidationError
 
+from schemas.bounded import READS_A_BYTE, Bounded
 from schemas.calls import CallOrdered, CallReported
 from schemas.catalogue import Catalogue, RegisteredSchema
 from schemas.errors import MalformedRecord
@@ -32,6 +34,8 @@ HEADER_BYTES = 5
 MAX_REQUEST_BYTES = 1_000_000
 MAX_RECORD_BYTES = 2_000_000
 """Above the request's own limit, for the records that carry a request or an answer inside."""
+MAX_REQUEST_READS = 65_536
+"""Three times what 2,048 messages of plain text take. A part in memory is 100 to 500 bytes, so a request stays below 10 MB."""
 
 RECORDS: tuple[type[Any], ...] = (
     InferenceRequest,
@@ -60,13 +64,19 @@ class Codec(Generic[R]):
     adapter: TypeAdapter[R]
     schema: RegisteredSchema
     max_bytes: int
+    max_reads: int
     nullable_records: tuple[tuple[str, str], ...]
     """Fields that hold null or a record, with the record's name: naming the branch spares fastavro the trial of each."""
+
+    @property
+    def write_id(self) -> int:
+        """The schema id that records are written under."""
+        return self.catalogue.write_id(self.schema.name)
 
     def encode(self, record: R) -> bytes:
         """The framed value. Raises MalformedRecord when the record does not fit its schema or is too large."""
         out = BytesIO()
-        out.write(_header.pack(0, self.catalogue.write_id(self.schema.name)))
+        out.write(_header.pack(0, self.write_id))
         try:
             datum = self.adapter.dump_python(record)
             for field_name, branch in self.nullable_records:
@@ -87,8 +97,7 @@ class Codec(Generic[R]):
         writer = self.catalogue.by_id(schema_id)
         if writer.name != self.schema.name:
             raise MalformedRecord("wrong_type", f"expected {self.schema.name}, found {writer.name} (schema id {schema_id})")
-        body = BytesIO(value)
-        body.seek(HEADER_BYTES)
+        body = _body(value, self.max_reads)
         reader = None if writer.parsed is self.schema.parsed else self.schema.parsed
         try:
             datum = fastavro.schemaless_reader(body, writer.parsed, reader)
@@ -108,7 +117,7 @@ class Codec(Generic[R]):
             raise MalformedRecord(
                 "incompatible_schema", f"schema id {schema_id} cannot be read as {self.schema.name}: {error}"
             ) from error
-        if (trailing := len(value) - body.tell()) != 0:
+        if (trailing := _left(body)) != 0:
             raise MalformedRecord("trailing_bytes", f"{trailing} bytes follow the {self.schema.name}")
         try:
             return self.adapter.validate_python(datum)
@@ -141,7 +150,22 @@ class Serde:
             schema=schema,
             nullable_records=tuple(_nullable_records(schema.parsed)),
             max_bytes=MAX_REQUEST_BYTES if record_type is InferenceRequest else MAX_RECORD_BYTES,
+            max_reads=MAX_REQUEST_READS if record_type is InferenceRequest else READS_A_BYTE * MAX_RECORD_BYTES,
         )
+
+
+def _body(value: bytes, max_reads: int) -> BytesIO | Bounded:
+    """The body of a framed value; counted where it is long enough to hold more than `max_reads`."""
+    if READS_A_BYTE * len(value) > max_reads:
+        return Bounded(value, HEADER_BYTES, max_reads)
+    body = BytesIO(value)
+    body.seek(HEADER_BYTES)
+    return body
+
+
+def _left(body: BytesIO | Bounded) -> int:
+    """How many bytes follow what has been read."""
+    return body.left() if isinstance(body, Bounded) else len(body.getbuffer()) - body.tell()
 
 
 def _nullable_records(schema: dict[str, Any]) -> Iterator[tuple[str, str]]:

@@ -73,7 +73,9 @@ _FIXED = (
     Topic(RESPONSES, InferenceResponse, key="request_id"),
     Topic(COSTS, CostEvent, key="tenant", retention_ms=400 * _DAY_MS),
     Topic(COST_TOTALS, CostTotal, key="lane|provider|model|hour", compacted=True),
-    Topic(CHANGELOG, DispatchChange, key="request|call|total|circuit|position|adjusted/<id>", spread=Spread.LANES, compacted=True),
+    Topic(
+        CHANGELOG, DispatchChange, key="request|call|total|circuit|position|adjusted/<id>", spread=Spread.LANES, compacted=True
+    ),
     Topic(CHUNKS, ResponseChunk, key="request_id", retention_ms=_DAY_MS),
     Topic(HEALTH, HealthEvent, key="deployment", spread=Spread.SINGLE, retention_ms=_DAY_MS),
     Topic(DEAD_LETTERS, DeadLetter, key="topic-partition-offset", spread=Spread.SINGLE, retention_ms=30 * _DAY_MS),

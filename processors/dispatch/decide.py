@@ -91,7 +91,7 @@ def _reported(context: Context, report: CallReported) -> None:
     key = request_key(report.tenant, report.request_id)
     request = context.state.open.get(key)
     if report.phase is CallPhase.STARTED:
-        ledger.start(context.state, report, context.decision)
+        ledger.start(context.state, report, context.decision, now=context.now)
     elif report.phase is CallPhase.COMPLETED:
         charged = _settle(context, report, answers_request=request is not None)
         _close_circuit(context, report.deployment)

@@ -15,10 +15,12 @@ from schemas.routing import RequestRouted
 from schemas.state import AdjustedState, CallState
 
 
-def start(state: LaneState, report: CallReported, decision: Decision) -> None:
+def start(state: LaneState, report: CallReported, decision: Decision, *, now: datetime) -> None:
     """Open the ledger line of a call that is about to be made."""
     if report.call_id in state.calls or report.call_id in state.charged:
         return
+    # The worker's clock may be behind ours, or ours may have been behind when we read this: the later of both is never too soon.
+    lost_at = report.lost_at or report.reported_at
     key = request_key(report.tenant, report.request_id)
     request = state.open.get(key)
     started_at = report.started_at or report.reported_at
@@ -33,7 +35,7 @@ def start(state: LaneState, report: CallReported, decision: Decision) -> None:
         model=report.model,
         operation=request.routed.operation if request else Operation.UNKNOWN,
         started_at=started_at,
-        lost_at=report.lost_at or started_at,
+        lost_at=max(lost_at, now + (lost_at - report.reported_at)),
         input_tokens_estimate=report.input_tokens_estimate,
         output_tokens_bound=report.output_tokens_bound,
         user=request.routed.user if request else None,

@@ -68,10 +68,12 @@ def jitter_of(request_key: str, attempt: int) -> float:
 def wait_s(failure: Failure, request_key: str, attempt: int, policy: DispatchPolicy) -> float:
     """Seconds to park after a failure: what the provider asked, made sane, or else the backoff.
 
-    A Retry-After below zero counts as zero, one beyond `retry_after_cap_s` as that; the request's own backoff is added, so
-    that all who were told the same time do not return in the same instant.
+    A Retry-After below zero counts as zero, one beyond `retry_after_cap_s` as that; some of the request's own backoff is
+    added, so that all who were told the same time do not return in the same instant. The whole backoff is waited at least:
+    who is told to return at once, again and again, must not spend all attempts within a moment.
     """
     own_s = backoff_s(attempt, base_s=policy.retry_base_s, cap_s=policy.retry_cap_s, jitter=jitter_of(request_key, attempt))
     if failure.retry_after_s is None or math.isnan(failure.retry_after_s):
         return own_s
-    return min(max(failure.retry_after_s, 0.0), policy.retry_after_cap_s) + min(own_s, policy.retry_base_s)
+    asked_s = min(max(failure.retry_after_s, 0.0), policy.retry_after_cap_s)
+    return max(own_s, asked_s + min(own_s, policy.retry_base_s))

@@ -13,7 +13,7 @@ from processors.providers.anthropic_wire import MESSAGES, from_wire, to_wire
 from processors.providers.contract import Completion, Failed, OnChunk, ProviderCall
 from processors.providers.failures import broken, given_up, malformed, refusal
 from processors.providers.sessions import Session
-from processors.providers.shape import parse
+from processors.providers.shape import parse, refuse_page
 from processors.providers.sse import Events
 from processors.providers.streaming import fold_stream
 from processors.providers.transport import SILENCED, http_client
@@ -70,6 +70,7 @@ class Anthropic:
         if on_chunk is None:
             return from_wire(call, parse(response.content), provider=self._name)
         try:
+            refuse_page(response.headers.get("content-type"))
             return await fold_stream(
                 self._name,
                 response.aiter_bytes(),

@@ -10,7 +10,7 @@ import orjson
 from processors.providers.contract import Completion, Failed, OnChunk
 from processors.providers.failures import broken, given_up
 from processors.providers.sessions import Session, pieces, read
-from processors.providers.shape import parse
+from processors.providers.shape import parse, refuse_page
 from processors.providers.streaming import Decoder, Fold, fold_stream
 from schemas.calls import Failure
 
@@ -64,6 +64,7 @@ class HttpCall:
         async with self.session.post(url, body=orjson.dumps(body), headers={**self.headers, **headers}) as response:
             if response.status != 200:
                 return self._refused(response, await read(response))
+            refuse_page(response.headers.get("content-type"))
             return await fold_stream(
                 self.provider,
                 pieces(response),

@@ -19,6 +19,16 @@ def parse(body: bytes) -> dict[str, Any]:
     return as_object(value, "the reply")
 
 
+def refuse_page(content_type: str | None) -> None:
+    """Raises ProviderContractError for HTML where a stream was due: something on the way has answered in the provider's place.
+
+    >>> refuse_page("text/event-stream"), refuse_page(None)
+    (None, None)
+    """
+    if content_type is not None and content_type.partition(";")[0].strip().lower() == "text/html":
+        raise ProviderContractError("the reply is a page of HTML")
+
+
 def as_object(value: Any, where: str) -> dict[str, Any]:
     if isinstance(value, dict):
         return value

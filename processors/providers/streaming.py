@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import replace
-from typing import Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from processors.providers.contract import Chunk, Completion, Failed, OnChunk
 from processors.providers.failures import malformed
@@ -13,6 +13,8 @@ from schemas.errors import ProviderContractError
 
 DRAIN_S = 0.1
 """How long a stream that said its last word may take to close: then its connection is reused, else it is given up."""
+
+_DOUBLED_PAIRS = 3
 
 Item = TypeVar("Item")
 Item_co = TypeVar("Item_co", covariant=True)
@@ -53,6 +55,33 @@ class Fold(Protocol[Item_contra]):
         ...
 
 
+class Repeats:
+    """Notices a stream in which each event with content came twice, byte for byte, as something on the way may have sent it.
+
+    Most providers number no event. A model may well repeat itself, so only different pairs count, and nothing but pairs.
+    """
+
+    def __init__(self) -> None:
+        self._alone: object = None
+        self._pair: object = None
+        self._pairs = 0
+        self._other = False
+
+    @property
+    def doubled(self) -> bool:
+        return not self._other and self._alone is None and self._pairs >= _DOUBLED_PAIRS
+
+    def add(self, item: object) -> None:
+        if self._other:
+            return
+        if self._alone is None:
+            self._alone, self._other = item, item == self._pair
+        elif item == self._alone:
+            self._pair, self._alone, self._pairs = item, None, self._pairs + 1
+        else:
+            self._other = True
+
+
 async def fold_stream(
     provider: str,
     pieces: AsyncIterator[bytes],
@@ -68,32 +97,52 @@ async def fold_stream(
 
     A stream that breaks after the whole answer is no failure. One that breaks earlier is, with the usage if it was told.
     """
-    first_token_ms: int | None = None
-
-    def tell(items: Iterator[Item]) -> None:
-        nonlocal first_token_ms
-        for item in items:
-            if (chunk := fold.add(item)) is not None:
-                if first_token_ms is None and (chunk.content or chunk.reasoning or chunk.tool_calls_json):
-                    first_token_ms = int((time.perf_counter() - started) * 1000)
-                on_chunk(chunk)
-
+    teller = _Teller(fold, on_chunk, started)
     try:
         try:
             async for piece in pieces:
-                tell(decoder.feed(piece))
+                teller.take(decoder.feed(piece))
                 if fold.ended:
                     await _drain(pieces)
                     break
             else:
-                tell(decoder.end())
+                teller.take(decoder.end())
         except errors as error:
             if not fold.whole:
                 return _failed(interpret(error), fold.usage)
-        answer = fold.result()
+        return teller.result()
     except ProviderContractError as error:
         return _failed(malformed(provider, error), fold.usage)
-    return replace(answer, first_token_ms=first_token_ms) if isinstance(answer, Completion) else answer
+
+
+class _Teller(Generic[Item]):
+    """Hands items to the fold, its chunks to `on_chunk`, and has an eye on both."""
+
+    def __init__(self, fold: Fold[Item], on_chunk: OnChunk, started: float) -> None:
+        self._fold = fold
+        self._on_chunk = on_chunk
+        self._started = started
+        self._repeats = Repeats()
+        self._first_token_ms: int | None = None
+
+    def take(self, items: Iterator[Item]) -> None:
+        for item in items:
+            if (chunk := self._fold.add(item)) is None:
+                continue
+            if chunk.content or chunk.reasoning or chunk.tool_calls_json:
+                self._repeats.add(item)
+                if self._first_token_ms is None:
+                    self._first_token_ms = int((time.perf_counter() - self._started) * 1000)
+            self._on_chunk(chunk)
+
+    def result(self) -> Completion | Failed:
+        """What came of the stream. Raises ProviderContractError when it makes no answer, or not one that can be trusted."""
+        answer = self._fold.result()
+        if isinstance(answer, Failed):
+            return answer
+        if self._repeats.doubled:
+            raise ProviderContractError("every event with content came twice")
+        return replace(answer, first_token_ms=self._first_token_ms)
 
 
 async def _drain(pieces: AsyncIterator[bytes]) -> None:

@@ -1,6 +1,6 @@
 """Reads one record of ai.requests: a request that can be routed, or one that is refused, with its reason."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import structlog
@@ -12,7 +12,7 @@ from processors.classify.validate import MAX_ID_CHARS, problems
 from processors.route.assemble import UNKNOWN_TENANT, Arrived
 from schemas.errors import RecordError
 from schemas.requests import InferenceRequest
-from schemas.serde import Codec, salvage_request_id
+from schemas.serde import Codec, salvage_request_id, schema_id_of
 from streams.dead_letters import timestamp_of
 from streams.faust_host import Delivered
 from streams.runtime import Runtime
@@ -67,7 +67,9 @@ class Arrivals:
                 return self._refused(record, "invalid", "; ".join(found), request, now)
             return Known(
                 record=record,
-                arrived=self._arrived(record, request.tenant, request.request_id, now),
+                arrived=replace(
+                    self._arrived(record, request.tenant, request.request_id, now), value=self._ours(record, request)
+                ),
                 classified=classify.decide(request),
                 identity=identify(request),
             )
@@ -77,6 +79,11 @@ class Arrivals:
             # A defect of ours that one record meets must not stop all that follow it: it is put aside, and told loudly.
             log.exception("intake_defect", topic=record.topic, partition=record.partition, offset=record.offset)
             return self._refused(record, DEFECT, f"intake failed on it ({type(error).__name__})", request, now)
+
+    def _ours(self, record: Delivered, request: InferenceRequest) -> bytes:
+        """The request under the schema that the stages after this one know, whichever its sender wrote it with."""
+        value = record.value or b""
+        return value if schema_id_of(value) == self._codec.write_id else self._codec.encode(request)
 
     def _refused(self, record: Delivered, reason: str, message: str, request: InferenceRequest | None, now: datetime) -> Refused:
         request_id = request.request_id if request is not None else _salvaged_id(record.value, reason)

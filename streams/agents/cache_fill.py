@@ -8,6 +8,7 @@ from schemas.errors import RecordError
 from schemas.outcomes import InferenceResponse
 from schemas.serde import Serde
 from streams.faust_host import Delivered
+from streams.registry import Newcomers
 from streams.stores.valkey_cache import AnswerCache
 
 log = structlog.get_logger(__name__)
@@ -16,12 +17,13 @@ log = structlog.get_logger(__name__)
 class CacheFill:
     """Handles batches of responses. A response that cannot be read is counted and skipped: it is only not kept."""
 
-    def __init__(self, cache: AnswerCache, serde: Serde) -> None:
-        self._cache = cache
+    def __init__(self, cache: AnswerCache, serde: Serde, newcomers: Newcomers) -> None:
+        self._cache, self._newcomers = cache, newcomers
         self._codec = serde.of(InferenceResponse)
         self.unreadable = 0
 
     async def handle(self, batch: Sequence[Delivered]) -> None:
+        await self._newcomers.meet(record.value for record in batch)
         await self._cache.store([read for record in batch if (read := self._read(record)) is not None])
 
     def _read(self, record: Delivered) -> tuple[InferenceResponse, bytes] | None:

@@ -15,6 +15,7 @@ from processors.health.fold import UNKNOWN, DeploymentHealth, fold
 from schemas.errors import RecordError
 from schemas.health import HealthEvent
 from streams import topics
+from streams.registry import Newcomers
 from streams.runtime import Runtime
 
 log = structlog.get_logger(__name__)
@@ -32,6 +33,7 @@ class HealthView:
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
         self._codec = runtime.serde.of(HealthEvent)
+        self._newcomers = Newcomers(runtime.serde.catalogue, runtime.settings)
         self._deployments: dict[str, DeploymentHealth] = {}
         self._caught_up = asyncio.Event()
         self.unreadable = 0
@@ -98,6 +100,7 @@ class HealthView:
                 self._caught_up.set()
             fetched = await consumer.getmany(timeout_ms=_POLL_MS if self._caught_up.is_set() else 50)
             for records in fetched.values():
+                await self._newcomers.meet(record.value for record in records)
                 for record in records:
                     self._apply(record.value)
 

@@ -23,10 +23,12 @@ from schemas.routing import CachedAnswer, RequestRouted
 from streams import clock, faults, topics
 from streams.agents.arrivals import DEFECT, Arrivals, Known, Refused
 from streams.agents.health_view import HealthView
+from streams.agents.known_first import known_first
 from streams.catalogue import callable_deployments, load_prices
 from streams.dead_letters import dead_letter
 from streams.faust_host import Delivered, batches, host
 from streams.publisher import Outgoing
+from streams.registry import Newcomers
 from streams.runtime import Runtime
 from streams.stores.valkey_cache import AnswerCache, open_cache
 
@@ -52,7 +54,11 @@ async def run(runtime: Runtime, stop: asyncio.Event, ready: Callable[[], None]) 
 
         @app.agent(topics.REQUESTS, name=NAME)
         async def intake_agent(stream: Any) -> None:
-            await batches(stream, intake.handle, max_records=settings.intake_batch)
+            if settings.schema_registry_url is None:
+                await batches(stream, intake.handle, max_records=settings.intake_batch)
+            else:
+                newcomers = Newcomers(runtime.serde.catalogue, settings)
+                await known_first(stream, intake.handle, newcomers, max_records=settings.intake_batch)
 
         async with app.running():
             ready()

@@ -22,6 +22,7 @@ from streams.dispatcher.restore import Restored, catch_up
 from streams.dispatcher.timers import Timers
 from streams.placement import partition_of
 from streams.publisher import MAX_BATCH_BYTES, Outgoing, send_group
+from streams.registry import Newcomers
 from streams.settings import Settings
 from streams.topics import MAX_MESSAGE_BYTES
 
@@ -64,6 +65,7 @@ class Lane:
         self.restored = restored
         self._consumer, self._settings, self._serde = consumer, settings, serde
         self._policy, self._prices, self._security = policy, prices, security
+        self._newcomers = Newcomers(serde.catalogue, settings)
         self._routed = TopicPartition(topics.ROUTED, partition)
         self._attempts = TopicPartition(topics.ATTEMPTS, partition)
         self._stopping = False
@@ -79,6 +81,7 @@ class Lane:
         self.committed: dict[TopicPartition, int] = {}
         """How far the inputs have been read in transactions that stand: what a restart of this lane would go back to."""
         self._look_again_at = 0.0
+        self._clock = clock.SteadyClock()
 
     def start(self) -> "asyncio.Task[None]":
         self._task = asyncio.create_task(self._run(), name=f"lane-{self.partition}")
@@ -174,8 +177,9 @@ class Lane:
         arrived = await self._arrivals(self._wait_s(timers))
         if self._stopping:
             return
+        await self._newcomers.meet(record.value for records in arrived.values() for record in records)
         self._polls += 1
-        now = clock.now()
+        now = self._clock.now()
         due_until = await self._due_until(timers, now)
         cycle.fold(self._folded, arrived.get(self._routed, ()), arrived.get(self._attempts, ()), now=now, due_until=due_until)
         if self._folded.empty:
@@ -211,7 +215,7 @@ class Lane:
         return arrived
 
     def _wait_s(self, timers: Timers) -> float:
-        next_timer_s = timers.seconds_to_next(clock.now())
+        next_timer_s = timers.seconds_to_next(self._clock.now())
         wait_s = _IDLE_S if next_timer_s is None else min(next_timer_s, _IDLE_S)
         if self._barrier is not None:
             wait_s = _BARRIER_WAIT_S

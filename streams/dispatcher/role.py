@@ -1,7 +1,8 @@
 """The role `dispatch`: a member of the dispatcher's consumer group, one lane a partition it is assigned.
 
 Only the assignment starts a lane, and with it a transactional producer. A lane that fails, fenced or unsure how a commit
-ended, takes the whole membership down: states are dropped, the group is left, and joined again after a pause.
+ended, takes the whole membership down: states are dropped, the group is left, and joined again after a pause. A fenced one first
+hears what the group says: if its partition was given away, the new assignment takes its place.
 """
 
 import asyncio

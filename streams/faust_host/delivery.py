@@ -21,6 +21,7 @@ POLL_S = 1.0
 RECOVERY_POLL_S = 0.05
 """A reading of transaction markers alone returns nothing, and must not keep a recovery waiting."""
 YIELD_EVERY = 100
+ASK_AGAIN_S = 0.02
 
 Fetched = list[tuple[TP, PartitionOffsets | None, int, list[Any]]]
 """Of each partition: its book (None for changelogs), the reading it was in, and the records."""
@@ -41,7 +42,11 @@ class Delivery(Driver):
             while not (self.should_stop or fetcher.should_stop):
                 if not self.flow_active:
                     await self.can_resume_flow.wait()
-                for tp, book, reading, records in await self._fetch():
+                begun_s = self.loop.time()
+                fetched = await self._fetch()
+                if self.loop.time() - begun_s > (self.options.session_timeout_ms - self.options.heartbeat_ms) / 1000:
+                    await self._ask_the_group()
+                for tp, book, reading, records in fetched:
                     await self._hand_out(tp, book, reading, records)
                 if self.app.in_recovery:
                     await self._note_positions()
@@ -65,6 +70,17 @@ class Delivery(Driver):
             if self._since_yield >= YIELD_EVERY:
                 self._since_yield = 0
                 await asyncio.sleep(0)
+
+    async def _ask_the_group(self) -> None:
+        """After a standstill that a session may have ended in: return when we are a member still, or our books have been closed.
+
+        Fetching asks nobody whose partition it is. What was fetched is another member's by now, mostly, and done there.
+        """
+        coordinator, books = self._client()._coordinator, self._books  # noqa: SLF001 - aiokafka's own heartbeat may be a second away
+        while self._books is books and not self.should_stop:
+            if coordinator.generation >= 0 and await coordinator._do_heartbeat():  # noqa: SLF001
+                return
+            await asyncio.sleep(ASK_AGAIN_S)
 
     async def _fetch(self) -> Fetched:
         """The next records of the active partitions; empty when a second went by, or another partition became active."""

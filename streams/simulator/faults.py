@@ -12,6 +12,7 @@ missing_done             a stream lacks its last event
 error_event              a stream breaks off with an error event
 duplicate_events         every event with content comes twice
 reordered_events         neighbouring events with content change places
+late_content             the last event with content changes places with the one that follows it
 split_utf8               the body arrives in pieces that end inside a character
 crlf                     lines end with CR LF
 malformed_json           JSON that lacks its last brace
@@ -51,6 +52,7 @@ class FaultKind(StrEnum):
     ERROR_EVENT = "error_event"
     DUPLICATE_EVENTS = "duplicate_events"
     REORDERED_EVENTS = "reordered_events"
+    LATE_CONTENT = "late_content"
     SPLIT_UTF8 = "split_utf8"
     CRLF = "crlf"
     MALFORMED_JSON = "malformed_json"

@@ -112,6 +112,14 @@ def _reordered(reply: Reply) -> Reply:
     return replace(reply, parts=tuple(parts))
 
 
+def _late(reply: Reply) -> Reply:
+    parts = list(reply.parts)
+    last = max((i for i, part in enumerate(parts[:-1]) if part.output_tokens), default=None)
+    if last is not None:
+        parts[last], parts[last + 1] = parts[last + 1], parts[last]
+    return replace(reply, parts=tuple(parts))
+
+
 def _split(reply: Reply) -> Reply:
     parts: list[Part] = []
     for part in reply.parts:
@@ -142,5 +150,6 @@ _ON_STREAM: Mapping[FaultKind, _Change] = {
     FaultKind.MISSING_DONE: _without_last,
     FaultKind.DUPLICATE_EVENTS: _twice,
     FaultKind.REORDERED_EVENTS: _reordered,
+    FaultKind.LATE_CONTENT: _late,
     FaultKind.CRLF: _crlf,
 }

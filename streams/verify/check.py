@@ -77,7 +77,7 @@ async def verify(
         groups = await opened.enter_async_context(open_group_offsets(settings, log.providers))
         uncommitted = await opened.enter_async_context(open_uncommitted(settings, log.partitions))
         extract = Extract(
-            await prepare_serde(settings, ()),
+            await prepare_serde(settings, log.providers),
             timeout_us=int(settings.request_timeout_s * 1e6),
             horizon_us=await _oldest_us(log, *_HORIZON),
             costs_horizon_us=await _oldest_us(log, topics.COSTS),

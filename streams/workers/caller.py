@@ -24,6 +24,7 @@ from schemas.requests import InferenceRequest
 from streams import clock, faults
 from streams.dead_letters import dead_letter
 from streams.faust_host import Delivered
+from streams.registry import Newcomers
 from streams.runtime import Runtime
 from streams.workers import reports
 from streams.workers.chunks import ChunkSender
@@ -48,6 +49,7 @@ class Caller:
         self._reporter = Reporter(runtime)
         self._orders = runtime.serde.of(CallOrdered)
         self._requests = runtime.serde.of(InferenceRequest)
+        self._newcomers = Newcomers(runtime.serde.catalogue, runtime.settings)
         self._chunks = runtime.serde.of(ResponseChunk)
         self._running: set[asyncio.Task[None]] = set()
         self._draining = False
@@ -55,8 +57,10 @@ class Caller:
 
     async def handle(self, record: Delivered) -> None:
         """Make the call of one order. Returns when the order may be acknowledged; raises CancelledError when it must not be."""
+        await self._newcomers.meet([record.value])
         try:
             order = self._orders.decode(record.value)
+            await self._newcomers.meet([order.request])
         except RecordError as error:
             await self._put_aside(record, error)
             return

@@ -10,10 +10,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from processors.classify.validate import MAX_JSON_DEPTH, problems
+from processors.classify.validate import MAX_JSON_DEPTH, MAX_MESSAGES, problems
+from schemas.bounded import READS_A_BYTE
 from schemas.errors import MalformedRecord, RecordError, UnknownSchema
-from schemas.requests import InferenceRequest
-from schemas.serde import HEADER_BYTES, MAX_RECORD_BYTES, MAX_REQUEST_BYTES, RECORDS, Codec, Serde, salvage_request_id
+from schemas.requests import ContentPart, InferenceRequest, Message
+from schemas.serde import (
+    HEADER_BYTES,
+    MAX_RECORD_BYTES,
+    MAX_REQUEST_BYTES,
+    MAX_REQUEST_READS,
+    RECORDS,
+    Codec,
+    Serde,
+    salvage_request_id,
+)
 from tests.contract.records import EXAMPLES
 
 SERDE = Serde()
@@ -127,29 +137,75 @@ def test_a_string_of_billions_of_bytes_is_refused(length: int) -> None:
 
 def test_a_number_without_end_is_refused_in_little_time() -> None:
     began = time.process_time()
-    assert reason_of(FRAME + b"\xff" * (MAX_REQUEST_BYTES - HEADER_BYTES)) in REASONS
+    assert reason_of(FRAME + b"\xff" * (MAX_REQUEST_BYTES - HEADER_BYTES)) == "too_large"
+    assert reason_of(FRAME + b"\xff" * (MAX_REQUEST_READS // READS_A_BYTE - HEADER_BYTES)) in REASONS
     assert time.process_time() - began < 2.0
 
 
-def test_a_body_of_nothing_but_small_items_stays_within_memory() -> None:
-    """The densest request: empty messages, of six bytes each. Validation then refuses them.
-
-    A tenth of the largest one, for tracing every object takes its time; both grow with the size alone.
-    """
+def with_empty_messages(size: int) -> tuple[bytes, int]:
+    """The densest request of `size` bytes, and how many messages it has, of six bytes each."""
     whole = SERDE.encode(InferenceRequest("r", "t", "m"))
     head = FRAME + _TO_MESSAGES
     assert whole.startswith(head + b"\x00"), "an array without items follows the model"
-    many = (MAX_REQUEST_BYTES // 10 - len(whole) - 8) // 6
-    value = head + varint(many) + b"\x00" * 6 * many + whole[len(head) :]
+    many = (size - len(whole) - 8) // 6
+    return head + varint(many) + b"\x00" * 6 * many + whole[len(head) :], many
+
+
+def traced_peak(value: bytes) -> tuple[Any, int]:
+    """What became of the value, and the most memory that took."""
     tracemalloc.start()
     try:
-        record = REQUESTS.decode(value)
-        peak = tracemalloc.get_traced_memory()[1]
+        return record_or_reason(REQUESTS, value), tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    assert len(record.messages) == many > 16_000
+
+
+def test_a_body_of_nothing_but_small_items_is_refused_before_it_is_made() -> None:
+    """166,000 messages would take 80 MB, to be refused by validation at the end."""
+    value, many = with_empty_messages(MAX_REQUEST_BYTES)
+    outcome, peak = traced_peak(value)
+    assert outcome == "too_large"
+    assert many > 160_000
     assert peak < 10_000_000
+
+
+@pytest.mark.parametrize(
+    "items",
+    [
+        pytest.param(b"\x00", id="empty"),
+        pytest.param(b"\x02a", id="of one letter"),
+        pytest.param(b"\x04ab", id="of two letters"),
+    ],
+)
+def test_texts_are_bounded_as_messages_are(items: bytes) -> None:
+    many = 300_000
+    value = FRAME + _TO_MESSAGES + b"\x00" + varint(many) + items * many
+    outcome, peak = traced_peak(value)
+    assert outcome == "too_large"
+    assert peak < 10_000_000
+
+
+def test_a_body_too_short_to_be_counted_stays_within_memory() -> None:
+    value, many = with_empty_messages(MAX_REQUEST_READS // READS_A_BYTE)
+    record, peak = traced_peak(value)
+    assert len(record.messages) == many > 5_000
+    assert peak < 5_000_000
     assert any("messages has" in problem for problem in problems(record))
+
+
+def test_the_longest_conversation_that_is_allowed_is_read() -> None:
+    said = ContentPart("text", text="What is it?" * 10)
+    asked = InferenceRequest("r", "t", "m", messages=(Message("user", parts=(said,), name="n"),) * MAX_MESSAGES)
+    value = SERDE.encode(asked)
+    assert len(value) * READS_A_BYTE > MAX_REQUEST_READS, "it is counted"
+    assert REQUESTS.decode(value) == asked
+    assert reason_of(value + b"\x00") == "trailing_bytes"
+    assert reason_of(value[:-1]) == "truncated"
+
+
+@pytest.mark.parametrize("length", [2**31, 2**62, -1, -(2**40)])
+def test_a_counted_body_refuses_lengths_as_a_short_one_does(length: int) -> None:
+    assert reason_of(FRAME + varint(length) + b"x" * MAX_REQUEST_READS) in REASONS
 
 
 def test_limits_hold_on_the_way_out_as_well() -> None:

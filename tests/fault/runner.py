@@ -5,6 +5,7 @@ has changed since it began: processes that are started again would run the new c
 in place is not the one that stands in the log.
 """
 
+import asyncio
 import logging
 import shutil
 import tempfile
@@ -106,7 +107,7 @@ class Benches:
         folder, self._folder, self._bench = self._folder, None, None
         try:
             await self._exit.aclose()
-        except Exception as error:  # noqa: BLE001 - it is given up because it does not work
+        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - it does not work; aiokafka raises both
             _log.warning("the stack in %s did not end well: %s", folder, _said(error))
         return folder
 

@@ -75,13 +75,15 @@ def not_answered(rig: Rig, load: Load, what: str) -> list[str]:
     )
 
 
-def not_in_time(rig: Rig, load: Load, deadline_s: float, what: str, *, all_expire: bool = False) -> list[str]:
+def not_in_time(
+    rig: Rig, load: Load, deadline_s: float, what: str, *, all_expire: bool = False, late_s: float = LATE_S
+) -> list[str]:
     """Finals that are no answer must come at the deadline, neither before nor long after it."""
     problems = []
     for answer in answers(rig, load):
         if answer.status is ResponseStatus.OK and not all_expire:
             continue
         took_s = answer.answered_at.timestamp() - load.sent_at[answer.request_id]
-        if answer.status is not ResponseStatus.EXPIRED or not deadline_s - 0.1 <= took_s <= deadline_s + LATE_S:
+        if answer.status is not ResponseStatus.EXPIRED or not deadline_s - 0.1 <= took_s <= deadline_s + late_s:
             problems.append(f"{what}: {answer.status} after {took_s:.2f} s, its deadline is {deadline_s:g} s: {answer.error}")
     return problems[:3]

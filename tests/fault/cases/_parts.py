@@ -33,6 +33,12 @@ def checker_asks(rig: Rig, registry_url: str) -> Iterator[None]:
         rig.stack._assembly = assembly
 
 
+def teach(rig: Rig, schema_id: int, text: str) -> None:
+    """The rig's own reader knows a schema that others write with."""
+    for decode in rig.seen._decode.values():
+        decode.__self__.catalogue.learn(schema_id, text)  # type: ignore[attr-defined]
+
+
 async def restart(child: Child, variables: Mapping[str, str]) -> None:
     """An orderly stop of one process, and its start with these variables on top of its own."""
     assert isinstance(child.part, Program)

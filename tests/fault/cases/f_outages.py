@@ -5,19 +5,20 @@ import time
 from collections import Counter
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 
 from processors.dispatch.policy import DispatchPolicy
 from schemas.outcomes import ResponseStatus
 from streams.simulator.call_log import Call
 from tests.fault.case import ANTHROPIC, CALM, OPENAI, PROVIDERS, Case, Observed
-from tests.fault.cases._asking import Asking, answers, latencies_s, not_answered, not_in_time
+from tests.fault.cases._asking import LATE_S, Asking, answers, latencies_s, not_answered, not_in_time
 from tests.fault.load import Load, mixed
 from tests.fault.rig import Rig
 
 SHORT_DEADLINE_S = 3.0
 ELSEWHERE_WITHIN_S = 2.5
-SETTLED_S = 2.0
-"""Within this time every circuit has seen its five failures."""
+SETTLED_WITHIN_S, QUIET_S = 6.0, 0.5
+"""Calls that were ordered before the circuits opened are made in this time; then there is a pause until the first probe."""
 POLICY = DispatchPolicy()
 RECOVERY_LIMIT_S = POLICY.circuit_cap_s + 5.0
 STATUSES = (500, 502, 503, 529)
@@ -54,18 +55,22 @@ async def outage(rig: Rig, *, of: Outage) -> Observed:
     observed = await rig.conclude(
         recovery_s=recovery_s, recovery_limit_s=RECOVERY_LIMIT_S, duplicates_at_most=0, deaths=0, within_s=of.drain_within_s
     )
-    down = [c for c in rig.provider_calls() if c.provider in of.providers and begun + SETTLED_S <= c.t_in < ended]
+    failing = sorted(c.t_in for c in rig.provider_calls() if c.provider in of.providers and begun <= c.t_in < ended)
+    settled = next((at for at, after in pairwise([*failing, ended]) if after - at >= QUIET_S), ended)
+    down = [at for at in failing if at > settled]
     lanes = rig.stack.settings.partitions
     most = lanes * len(of.providers) * probes_at_most(of.seconds)
     return observed.also(
         "" if recovery_s is not None else "no request was answered after the outage",
         *not_answered(rig, load, "requests with time left"),
-        *not_in_time(rig, hasty, SHORT_DEADLINE_S, "a hasty request"),
+        *not_in_time(rig, hasty, SHORT_DEADLINE_S, "a hasty request", late_s=LATE_S + drained_s),
+        f"the circuits opened only after {settled - begun:.1f} s" if settled - begun > SETTLED_WITHIN_S else "",
         f"{len(down)} calls during the outage, {most} probes are the limit" if len(down) > most else "",
         "" if down else "nobody probed",
         *_answered_meanwhile(rig, load, of, begun, ended),
         notes=(
             f"{len(down)} of at most {most} probes in {of.seconds:g} s, {len(down) / of.seconds:.2f} a second",
+            f"circuits open after {settled - begun:.1f} s",
             f"{waiting} waited at the end, drained in {drained_s:.1f} s",
         ),
     )

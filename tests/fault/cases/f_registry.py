@@ -16,7 +16,7 @@ from schemas.serde import HEADER_BYTES, Serde
 from streams import topics
 from tests.fakes.registry import FakeRegistry, with_field
 from tests.fault.case import PROVIDERS, Case, Observed, StackSpec
-from tests.fault.cases._parts import checker_asks, other_environment
+from tests.fault.cases._parts import checker_asks, other_environment, teach
 from tests.fault.rig import Rig
 
 DOWN_AT_START_S, WAITING_S = 4.0, 4.0
@@ -47,10 +47,10 @@ async def _with_new_ids(rig: Rig, registry: FakeRegistry) -> Observed:
     names = [uuid.uuid4().hex[:8] for _ in range(3)]
     async with rig.load(KNOWN, per_s=PER_S):
         await rig.flowing(20)
-        learnt = await _publish(rig, registry.register(SUBJECT, with_field(_TEXT, "hint")), names[0], extra=True)
+        learnt = await _publish(rig, _registered(rig, registry, with_field(_TEXT, "hint")), names[0], extra=True)
         nobodys = await _publish(rig, NOBODYS_ID, names[1], extra=False)
         at_once = await rig.seen.until(lambda: all(r in rig.seen.finals for r in learnt + nobodys), ANSWERED_WITHIN_S)
-    unheard = registry.register(SUBJECT, with_field(with_field(_TEXT, "hint"), "second_hint"))
+    unheard = _registered(rig, registry, with_field(with_field(_TEXT, "hint"), "second_hint"))
     await registry.stop()
     waiting = await _publish(rig, unheard, names[2], extra=True)
     begun = time.time()
@@ -78,6 +78,12 @@ async def _with_new_ids(rig: Rig, registry: FakeRegistry) -> Observed:
         "" if answered else f"{sum(r in rig.seen.finals for r in waiting)} of {NEW} that waited were answered in time",
         notes=(f"known ids answered {known_s:.1f} s after the last, without the registry",),
     )
+
+
+def _registered(rig: Rig, registry: FakeRegistry, text: str) -> int:
+    schema_id = registry.register(SUBJECT, text)
+    teach(rig, schema_id, text)
+    return schema_id
 
 
 async def _back(registry: FakeRegistry, after_s: float) -> None:

@@ -10,7 +10,7 @@ from tests.fault.cases._members import toggle
 from tests.fault.rig import Rig
 
 OPEN_REQUESTS = 48
-WARM_S, CALM_S = 4.0, 12.0
+WARM_S, CALM_S, SETTLE_S = 4.0, 12.0, 8.0
 EVERY_S, STORM_S = 3.0, 60.0
 ROLES = ("dispatch", "intake", "calls:openai")
 LEAST_SHARE = 0.2
@@ -33,9 +33,14 @@ async def storm(rig: Rig) -> Observed:
             ]
         await asyncio.sleep(max(0.0, storm_at + STORM_S - time.time()))
         over_at = time.time()
+        await asyncio.sleep(SETTLE_S)
+        calm_again_at = time.time()
+        await asyncio.sleep(CALM_S)
+        end_at = time.time()
         load.stop()
     recovery_s = await rig.caught_up(over_at)
-    calm, stormy = load.finals_per_s(calm_at, storm_at), load.finals_per_s(storm_at, over_at)
+    calm = max(load.finals_per_s(calm_at, storm_at), load.finals_per_s(calm_again_at, end_at))
+    stormy = load.finals_per_s(storm_at, over_at)
     left = sum("leaves" in change.result() for change in changes)
     gap_s = _longest_gap_s(rig, storm_at, over_at)
     observed = await rig.conclude(recovery_s=recovery_s, duplicates_at_most=0, deaths=0)

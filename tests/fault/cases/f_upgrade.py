@@ -8,7 +8,7 @@ from streams import topics
 from tests.fakes.registry import FakeRegistry
 from tests.fault.case import PROVIDERS, Case, Observed, StackSpec
 from tests.fault.cases._newer_version import RECORDS, make_package, text_of, written_by_newer
-from tests.fault.cases._parts import all_children, checker_asks, restart
+from tests.fault.cases._parts import all_children, checker_asks, restart, teach
 from tests.fault.cases._replay import committed
 from tests.fault.rig import Rig
 
@@ -31,7 +31,7 @@ async def rolling_upgrade(rig: Rig) -> Observed:
         await asyncio.gather(*(restart(child, {"SCHEMA_REGISTRY_URL": registry.url}) for child in children.values()))
         for record in RECORDS:
             for topic in TOPICS[record]:
-                _teach(rig, registry.register(f"{topic}-value", text_of(record)), text_of(record))
+                teach(rig, registry.register(f"{topic}-value", text_of(record)), text_of(record))
         async with rig.load(AT_MOST, per_s=PER_S) as load:
             await rig.flowing(20)
             for name in FIRST:
@@ -63,12 +63,6 @@ async def rolling_upgrade(rig: Rig) -> Observed:
 
 def _newer(environment: Mapping[str, str], package: str) -> dict[str, str]:
     return {"PYTHONPATH": f"{package}:{environment['PYTHONPATH']}"}
-
-
-def _teach(rig: Rig, schema_id: int, text: str) -> None:
-    """The rig's own reader knows the newer schema."""
-    for decode in rig.seen._decode.values():
-        decode.__self__.catalogue.learn(schema_id, text)  # type: ignore[attr-defined]
 
 
 async def _written_by_both(rig: Rig, record: str) -> tuple[int, int]:

@@ -19,7 +19,8 @@ STARTS = 2
 SETTLED_S = 8.0
 """After a process goes on: longer than the longest pause between two memberships, so that a ping-pong would show."""
 
-TRANSACTION_TIMEOUT_S, HELD_S = 10.0, 12.5
+HELD_S = 12.5
+"""The rig's transactions time out after 10 s."""
 PATIENT = StackSpec(session_timeout_ms=30_000)
 """The transaction times out while its owner still belongs to the group."""
 

@@ -10,6 +10,7 @@ from processors.providers.google_stream import ContentFold
 from processors.providers.ollama_stream import LineFold
 from processors.providers.openai_stream import ChatFold
 from processors.providers.sse import Event
+from processors.providers.streaming import Repeats
 from schemas.calls import Billing, FailureKind
 from schemas.errors import ProviderContractError
 from tests.unit.providers.calls import call
@@ -225,3 +226,24 @@ def test_a_line_after_ollamas_last_cannot_be():
     fold.add(line)
     with pytest.raises(ProviderContractError):
         fold.add(line)
+
+
+@pytest.mark.parametrize(
+    ("pieces", "doubled"),
+    [
+        pytest.param("aabbcc", True, id="each twice"),
+        pytest.param("aabbccdd", True, id="and longer"),
+        pytest.param("aabb", False, id="so few may be chance"),
+        pytest.param("aabbc", False, id="not the last"),
+        pytest.param("abbccdd", False, id="not the first"),
+        pytest.param("abcabc", False, id="twice, but not in a row"),
+        pytest.param("aaaaaaaa", False, id="a model that is stuck"),
+        pytest.param("aabbbbcc", False, id="a model that repeats itself in between"),
+        pytest.param("", False, id="nothing"),
+    ],
+)
+def test_a_stream_of_nothing_but_pairs_was_doubled_on_the_way(pieces, doubled):
+    repeats = Repeats()
+    for piece in pieces:
+        repeats.add(event(piece.encode()))
+    assert repeats.doubled is doubled

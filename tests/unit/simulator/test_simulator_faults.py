@@ -104,6 +104,10 @@ def test_faults_of_a_streams_events(shape: str) -> None:
     assert [p.data for p in reply(shape, fault="missing_done").parts] == [p.data for p in honest[:-1]]
     assert sorted(p.data for p in reply(shape, fault="reordered_events").parts) == sorted(p.data for p in honest)
     assert [p.data for p in reply(shape, fault="reordered_events").parts] != [p.data for p in honest]
+    late = reply(shape, fault="late_content").parts
+    moved = [i for i, (a, b) in enumerate(zip(late, honest, strict=True)) if a.data != b.data]
+    assert len(moved) == 2
+    assert (honest[moved[0]].output_tokens > 0, honest[moved[1]].output_tokens) == (True, 0)
     twice = reply(shape, fault="duplicate_events")
     assert len(twice.parts) == len(honest) + sum(1 for p in honest if p.output_tokens)
     assert sum(p.output_tokens for p in twice.parts) == 40

@@ -1,4 +1,4 @@
-"""A lane whose partition the group has given away: it follows the group, and does not make it share the lanes out twice."""
+"""Lanes that cannot go on: one whose partition the group has given away, one that writes to a topic that is gone."""
 
 import asyncio
 
@@ -7,7 +7,11 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.protocol.group import LeaveGroupRequest
 from structlog.testing import capture_logs
 
+from schemas.outcomes import ResponseStatus
+from streams import topics
+from streams.bootstrap import create_topics
 from streams.placement import lane_partition
+from tests.fakes.records import DEAR
 from tests.integration.dispatcher.conftest import Rig, dispatching
 
 
@@ -49,3 +53,23 @@ async def test_a_fenced_lane_that_was_given_away_starts_one_producer(rig):
     assert events.count("lane_restored") == rig.runtime.lanes
     assert "dispatcher_rejoins" not in events
     assert rig.seen.finals() == {"before": 1, "after": 1}
+
+
+async def test_a_topic_of_orders_that_is_deleted_stops_the_lane_aloud_and_its_requests_get_an_error(rig):
+    """aiokafka waits for such a topic for ever, and would hold the lane's transaction open as long."""
+    rig.answer_all()
+    async with dispatching(rig):
+        await rig.publish(rig.routed("before"))
+        await rig.until(lambda: rig.seen.finals()["before"])
+        admin = AIOKafkaAdminClient(bootstrap_servers=rig.runtime.bootstrap_servers)
+        await admin.start()
+        try:
+            await admin.delete_topics([topics.calls(DEAR.provider)])
+        finally:
+            await admin.close()
+        with capture_logs() as logs:
+            await rig.publish(rig.routed("gone", candidates=(DEAR,)))
+            await rig.until(lambda: rig.seen.finals()["gone"], within_s=40)
+        await create_topics(rig.runtime.settings, [DEAR.provider, "openai"])
+    assert [line["error"] for line in logs if line["event"] == "lane_failed" and "KafkaTimeoutError" in line["error"]]
+    assert [r.status for r in rig.seen.responses if r.request_id == "gone"] == [ResponseStatus.ERROR]
