@@ -177,8 +177,9 @@ class _Membership(ConsumerRebalanceListener):  # type: ignore[misc]
         if not news:
             return
         try:
-            await self._consumer.commit(news)
-        except KafkaError as error:
+            async with asyncio.timeout(_PROGRESS_S):
+                await self._consumer.commit(news)
+        except (KafkaError, TimeoutError) as error:
             # The group has moved on or the broker is away: nothing depends on these, and the next owner tells its own.
             log.info("progress_not_published", error=repr(error))
         else:

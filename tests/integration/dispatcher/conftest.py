@@ -89,7 +89,7 @@ class Rig:
     def started(self, order: CallOrdered, call_id: str, *, lost_after_s: float = 60.0) -> CallReported:
         now = clock.now()
         lost_at = now + timedelta(seconds=lost_after_s)
-        return records.started(call_id, **self.about(order), started_at=now, lost_at=lost_at)
+        return records.started(call_id, **self.about(order), started_at=now, reported_at=now, lost_at=lost_at)
 
     def answer_all(self) -> None:
         """From now on act as the workers do, for every order of this tenant."""

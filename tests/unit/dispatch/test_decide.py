@@ -236,13 +236,27 @@ class TestCalls:
         lane.on(started("c1"), at(1))
         lane.on(CallDue("c1"), at(69))
         assert not lane.costs
-        lane.run_timers(at(70))
+        lane.run_timers(at(71))
         (cost,) = lane.costs
         assert (cost.estimated, cost.wasted) == (True, True)
         assert phase_of(lane) is RequestPhase.ORDERED, "its order comes again by itself"
         lane.on(completed("c1"), at(71))
         assert len(lane.costs) == 1
         assert [f.status for f in lane.finals] == [ResponseStatus.OK]
+
+    @pytest.mark.parametrize(
+        ("reported_at", "folded_at", "lost_at"),
+        [
+            pytest.param(0, 0, 70, id="clocks agree"),
+            pytest.param(0, 600, 670, id="the worker is ten minutes behind"),
+            pytest.param(600, 0, 670, id="the worker is ten minutes ahead"),
+        ],
+    )
+    def test_a_call_is_not_lost_too_soon_because_two_clocks_differ(self, reported_at, folded_at, lost_at):
+        lane = FakeLane()
+        lane.on(routed(deadline=at(5_000)), at(folded_at))
+        lane.on(started("c1", reported_at=at(reported_at), lost_at=at(reported_at + 70)), at(folded_at))
+        assert lane.state.calls["c1"].lost_at == at(lost_at)
 
     def test_a_failed_order_waits_for_its_lost_twin_and_then_moves_on(self):
         lane = FakeLane()
