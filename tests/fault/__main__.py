@@ -38,9 +38,14 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def chosen(cases: Sequence[Case], ids: str, tag: str) -> list[Case]:
-    """The cases asked for; those tagged `long` only when they are. Raises ValueError for an id that none has."""
+    """The cases asked for; `F12` means F12-start and its like as well, but those tagged `long` only by their own names.
+
+    Raises ValueError for an id that none has.
+    """
+    known = {case.id for case in cases}
     wanted = [part for part in ids.split(",") if part]
-    if unknown := sorted(set(wanted) - {case.id for case in cases}):
+    wanted += [c.id for c in cases if LONG not in c.tags and any(c.id.startswith(f"{part}-") for part in wanted)]
+    if unknown := sorted(i for i in set(wanted) - known if not any(other.startswith(f"{i}-") for other in known)):
         raise ValueError(f"no case {', '.join(unknown)}; --list says which there are")
     if not wanted and not tag:
         return [c for c in cases if LONG not in c.tags]
