@@ -52,6 +52,7 @@ from aiokafka.structs import RecordMetadata
 
 from streams.embedded.stack import Stack
 from streams.simulator import call_log
+from streams.verify.verdict import Verdict
 from tests.fault import checker, judging
 from tests.fault.case import Observed
 from tests.fault.fleet import Fleet
@@ -149,6 +150,12 @@ class Rig:
         path = self.stack.simulator_log
         ours = self.request_ids()
         return [] if path is None or not path.exists() else [c for c in call_log.read(path) if c.request_id in ours]
+
+    def verdict(self) -> Verdict:
+        """The separate checker's, once `conclude` has asked for it: on everything since the stack began."""
+        if self._ledger.before is None:
+            raise RuntimeError("there is no verdict before `conclude`")
+        return self._ledger.before
 
     def request_ids(self) -> set[str]:
         """The requests that were sent in this repeat, acknowledged or not."""
