@@ -44,7 +44,7 @@ class RequestState:
 
 @dataclass(frozen=True, slots=True)
 class CallState:
-    """One started call whose outcome is not yet known; once it was charged as lost, when that was (`charged_at`)."""
+    """One started call whose outcome is not yet known; once it was charged as lost, when and with what."""
 
     call_id: str
     tenant: str
@@ -61,6 +61,7 @@ class CallState:
     output_tokens_bound: int
     user: str | None = None
     charged_at: datetime | None = None
+    charged_nanousd: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

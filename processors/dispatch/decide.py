@@ -22,7 +22,7 @@ from processors.dispatch.state import (
     request_key,
 )
 from schemas.calls import CallPhase, CallReported, FailureKind
-from schemas.ledger import CostEvent
+from schemas.ledger import CostEvent, CostKind
 from schemas.outcomes import ResponseStatus
 from schemas.routing import RequestRouted
 from schemas.state import RequestPhase
@@ -117,7 +117,7 @@ def _answer(context: Context, request: Open, report: CallReported, charged: Cost
         spent=spent,
         now=context.now,
         answer=report,
-        usage=charged.usage if charged else report.usage,
+        usage=charged.usage if charged and charged.kind is CostKind.CALL else report.usage,
     )
 
 

@@ -8,7 +8,7 @@ from processors.cost.prices import PriceBook
 from processors.dispatch.decision import Decision, Timer
 from processors.dispatch.events import CallDue
 from processors.dispatch.state import DropCall, LaneState, PutAdjusted, PutCall, PutTotal, request_key
-from schemas.calls import Billing, CallPhase, CallReported
+from schemas.calls import Billing, CallPhase, CallReported, Charged, UsageSource
 from schemas.ledger import CostEvent
 from schemas.requests import Operation
 from schemas.routing import RequestRouted
@@ -47,12 +47,16 @@ def start(state: LaneState, report: CallReported, decision: Decision, *, now: da
 def settle(
     state: LaneState, report: CallReported, decision: Decision, *, answers: bool, prices: PriceBook, now: datetime
 ) -> CostEvent | None:
-    """Close the line of a reported call. None when it is not open: it was charged before, or never started."""
+    """Close the line of a reported call; of one that was charged as lost, make an actual of the estimate.
+
+    None when nothing is left to say: it was charged before, or never started.
+    """
     call = state.calls.get(report.call_id)
     if call is None:
         if (charged := state.charged.get(report.call_id)) is not None:
             # Its worker has come to the end of it: its STARTED cannot come again.
             decision.changes.append(DropCall(charged))
+            return _correct(state, charged, report, decision, prices=prices, now=now)
         return None
     failure = report.failure
     billing = Billing.BILLED if report.phase is CallPhase.COMPLETED or failure is None else failure.billing
@@ -73,7 +77,7 @@ def settle(
 def lose(state: LaneState, call: CallState, decision: Decision, *, prices: PriceBook, now: datetime) -> CostEvent:
     """Close the line of a call that nobody reported: charged by its upper bounds, never free."""
     event = events.for_call(call, prices, usage=None, billing=Billing.UNKNOWN, wasted=True, now=now)
-    decision.changes.append(PutCall(replace(call, charged_at=now)))
+    decision.changes.append(PutCall(replace(call, charged_at=now, charged_nanousd=event.cost_nanousd)))
     _total(state, event, decision, now=now)
     return event
 
@@ -99,6 +103,32 @@ def adjust(
     if now - report.reported_at > horizon / 2 or (known is not None and charged.sequence != known.sequence + 1):
         return None
     event = adjustments.for_call(report, charged, prices, started_at=report.started_at, now=now)
+    decision.changes.append(PutAdjusted(AdjustedState(report.call_id, charged.sequence, now)))
+    _total(state, event, decision, now=now)
+    return event
+
+
+def _correct(
+    state: LaneState, call: CallState, report: CallReported, decision: Decision, *, prices: PriceBook, now: datetime
+) -> CostEvent | None:
+    """The difference of what a lost call has used after all to what it was charged. None when the report does not know it."""
+    free = report.failure is not None and report.failure.billing is Billing.NOT_BILLED
+    counted = report.usage is not None and report.usage.source is UsageSource.REPORTED
+    if report.call_id in state.adjusted or not (free or counted):
+        return None
+    charged = Charged(
+        sequence=1,
+        input_tokens=call.input_tokens_estimate,
+        output_tokens=call.output_tokens_bound,
+        cost_nanousd=call.charged_nanousd,
+        estimated=True,
+        wasted=True,
+        operation=call.operation,
+        user=call.user,
+        response_model=report.output.response_model if report.output else None,
+    )
+    known = replace(report, usage=None) if free else report
+    event = adjustments.for_call(known, charged, prices, started_at=call.started_at, now=now)
     decision.changes.append(PutAdjusted(AdjustedState(report.call_id, charged.sequence, now)))
     _total(state, event, decision, now=now)
     return event

@@ -41,6 +41,8 @@ _BUSY_EVENTS = 24
 _GATHER_S = 0.008
 _SECOND_POLL_S = 0.003
 _K3_DELAY_S = 0.003
+_STOOD_STILL_S = 1.0
+"""A wait that took so much longer than it should: the process was stopped, or its loop hung."""
 
 
 class Lane:
@@ -253,14 +255,22 @@ class Lane:
     async def _commit(self, producer: AIOKafkaProducer, cycle: Cycle) -> None:
         """Commit within the time that the broker gives a transaction: aiokafka would wait for ever for a topic that is gone.
 
-        Raises KafkaTimeoutError.
+        Time in which this process stood still does not count: the broker then has an answer, and it says more. Raises
+        KafkaTimeoutError.
         """
         timeout_s = self._settings.transaction_timeout_ms / 1000
+        transaction = asyncio.ensure_future(self._transact(producer, cycle))
         try:
-            async with asyncio.timeout(timeout_s):
-                await self._transact(producer, cycle)
-        except TimeoutError as error:
-            raise KafkaTimeoutError(f"lane {self.partition}: the broker did not take a transaction in {timeout_s:g} s") from error
+            begun_s = monotonic()
+            while not (await asyncio.wait({transaction}, timeout=timeout_s))[0]:
+                if monotonic() - begun_s < timeout_s + _STOOD_STILL_S:
+                    raise KafkaTimeoutError(f"lane {self.partition}: the broker did not take a transaction in {timeout_s:g} s")
+                begun_s = monotonic()
+            transaction.result()
+        finally:
+            if not transaction.done():
+                transaction.cancel()
+                await asyncio.wait({transaction})
 
     async def _transact(self, producer: AIOKafkaProducer, cycle: Cycle) -> None:
         """One transaction: everything folded, and in the changelog how far the inputs were read."""

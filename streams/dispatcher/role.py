@@ -9,12 +9,13 @@ import asyncio
 from collections.abc import Callable, Iterable
 from contextlib import closing
 from datetime import timedelta
+from functools import partial
 
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
-from aiokafka.errors import KafkaError, ProducerFenced
+from aiokafka.errors import KafkaError, KafkaTimeoutError, ProducerFenced
 from aiokafka.structs import TopicPartition
 
 from processors.cost.prices import PriceBook
@@ -33,6 +34,8 @@ _REJOIN_FIRST_S = 0.2
 _REJOIN_CAP_S = 5.0
 _PROGRESS_S = 1.0
 """How often the group's offsets follow the lanes. They are for whoever watches the lag: a lane goes by its changelog."""
+_HEARTBEAT_MS = 1_000
+"""At most, however long the session is: a member hears of a rebalance by its next heartbeat, and all others wait for it."""
 _GROUP_SAYS_S = 0.5
 """A fenced lane has another owner, mostly, and the group tells us so with our next heartbeat: leaving as well would make it share
 the lanes out once more. So long after that heartbeat it was our transaction that has timed out, and nobody else moves."""
@@ -82,7 +85,7 @@ class _Membership(ConsumerRebalanceListener):  # type: ignore[misc]
         self._cluster = ""
         settings = runtime.settings
         self._security = settings.kafka_security()
-        self._heartbeat_ms = settings.session_timeout_ms // 4
+        self._heartbeat_ms = min(settings.session_timeout_ms // 4, _HEARTBEAT_MS)
         self._consumer = AIOKafkaConsumer(
             bootstrap_servers=runtime.bootstrap_servers,
             client_id=f"{settings.app}-dispatch",
@@ -152,7 +155,7 @@ class _Membership(ConsumerRebalanceListener):  # type: ignore[misc]
                 security=self._security,
             )
             self._lanes[partition] = lane
-            lane.start().add_done_callback(self._lane_ended)
+            lane.start().add_done_callback(partial(self._lane_ended, lane))
         self._assigned.set()
 
     def _from_store(self, partition: int) -> Restored:
@@ -185,11 +188,13 @@ class _Membership(ConsumerRebalanceListener):  # type: ignore[misc]
         else:
             self._told.update(news)
 
-    def _lane_ended(self, task: "asyncio.Task[None]") -> None:
+    def _lane_ended(self, lane: Lane, task: "asyncio.Task[None]") -> None:
         if task.cancelled() or self._failed.done() or (error := task.exception()) is None:
             return
         log.error("lane_failed", lane=task.get_name(), error=repr(error))
-        if isinstance(error, ProducerFenced):
+        if self._lanes.get(lane.partition) is not lane and isinstance(error, KafkaError):
+            return  # the group has taken it away already, and says who has it now
+        if isinstance(error, ProducerFenced | KafkaTimeoutError):
             wait_s = self._heartbeat_ms / 1000 + _GROUP_SAYS_S
             self._fenced.append(asyncio.get_running_loop().call_later(wait_s, self._fail, error))
         else:

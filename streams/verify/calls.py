@@ -93,7 +93,8 @@ class _Call:
             if not self._started:
                 message = "a final response names it as the call that answered, but no STARTED report says that it was made"
                 self._later(ProblemKind.ANSWER_WITHOUT_CALL, message, answer)
-            elif self._charged and self._charged[0].wasted:
+            elif self._charged and self._charged[0].wasted and not (self._charged[0].estimated and self._adjusted):
+                # One that was charged as lost and came back after all has an adjustment, and answers.
                 message = "a final response names it as the call that answered, but its cost event says `wasted`"
                 self._later(ProblemKind.ANSWER_WITHOUT_CALL, message, answer)
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 from schemas.calls import CallPhase
+from schemas.ledger import CostKind
 from schemas.outcomes import CacheState, InferenceResponse, ResponseStatus
 from streams import topics
 from tests.simulation.facts import Facts, Key
@@ -190,6 +191,7 @@ def _count(world: World, facts: Facts) -> None:
         for event in said.costs:
             count["cost event: estimated"] += event.estimated
             count["cost event: wasted"] += event.wasted
+            count["cost event: correction"] += event.kind is CostKind.ADJUSTED
             count["cost event: price unknown"] += event.cost_nanousd is None
     count["transaction committed"] += len(facts.transactions)
     count["order"] += sum(len(said.orders) for said in facts.transactions)

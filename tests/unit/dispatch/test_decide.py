@@ -230,7 +230,7 @@ class TestCalls:
         assert [f.status for f in lane.finals] == [ResponseStatus.OK]
         assert len(lane.costs) == 1
 
-    def test_a_lost_call_is_charged_once_and_its_late_result_charges_nothing(self):
+    def test_a_lost_call_is_charged_once_and_its_late_result_makes_an_actual_of_the_estimate(self):
         lane = FakeLane()
         lane.on(routed(), at(0))
         lane.on(started("c1"), at(1))
@@ -240,7 +240,31 @@ class TestCalls:
         (cost,) = lane.costs
         assert (cost.estimated, cost.wasted) == (True, True)
         assert phase_of(lane) is RequestPhase.ORDERED, "its order comes again by itself"
-        lane.on(completed("c1"), at(71))
+        lane.on(completed("c1"), at(72))
+        (_, correction) = lane.costs
+        assert (correction.event_id, correction.kind, correction.replaces_estimate) == ("c1/adjusted/1", CostKind.ADJUSTED, True)
+        (total,) = lane.state.totals.values()
+        assert (total.calls, total.estimated_calls, total.input_tokens, total.output_tokens) == (1, 0, 10, 5)
+        (final,) = lane.finals
+        assert (final.status, final.cost_nanousd, final.usage) == (ResponseStatus.OK, total.cost_nanousd, Usage(10, 5))
+        lane.on(completed("c1"), at(73))
+        assert len(lane.costs) == 2, "once"
+
+    def test_a_lost_call_that_was_not_billed_after_all_costs_nothing(self):
+        lane = FakeLane()
+        lane.on(routed(), at(0))
+        lane.on(started("c1"), at(1))
+        lane.run_timers(at(71))
+        lane.on(failed("c1", FailureKind.RATE_LIMITED, billing=Billing.NOT_BILLED), at(72))
+        (total,) = lane.state.totals.values()
+        assert (total.calls, total.estimated_calls, total.cost_nanousd, total.output_tokens) == (1, 0, 0, 0)
+
+    def test_a_lost_call_whose_end_tells_no_usage_stays_an_estimate(self):
+        lane = FakeLane()
+        lane.on(routed(), at(0))
+        lane.on(started("c1"), at(1))
+        lane.run_timers(at(71))
+        lane.on(completed("c1", usage=None), at(72))
         assert len(lane.costs) == 1
         assert [f.status for f in lane.finals] == [ResponseStatus.OK]
 
