@@ -66,8 +66,14 @@ class Topic:
 
 
 _FIXED = (
-    # The broker's clock, not the producer's: deadlines are counted from it.
-    Topic(REQUESTS, InferenceRequest, key="tenant", config={"message.timestamp.type": "LogAppendTime"}),
+    # The broker's clock, not the producer's: deadlines are counted from it. And uncompressed, whatever the producer sends: so the
+    # broker refuses what is too large once it is unpacked, instead of our readers unpacking it.
+    Topic(
+        REQUESTS,
+        InferenceRequest,
+        key="tenant",
+        config={"message.timestamp.type": "LogAppendTime", "compression.type": "uncompressed"},
+    ),
     Topic(ROUTED, RequestRouted, key="lane", spread=Spread.LANES),
     Topic(ATTEMPTS, CallReported, key="lane", spread=Spread.LANES),
     Topic(RESPONSES, InferenceResponse, key="request_id"),
