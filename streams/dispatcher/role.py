@@ -130,7 +130,16 @@ class _Membership(ConsumerRebalanceListener):  # type: ignore[misc]
             progress.cancel()
             await self._stop_lanes()
             await self._commit_progress()
+            await self._leave()
+
+    async def _leave(self) -> None:
+        """Stop the consumer. While the broker is away aiokafka's own tasks end cancelled, and it says so as if we were."""
+        try:
             await self._consumer.stop()
+        except asyncio.CancelledError:
+            if (task := asyncio.current_task()) is not None and task.cancelling():
+                raise
+            log.info("group_left_without_word")
 
     async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:  # noqa: ARG002 - all lanes end at every rebalance
         """End every lane after its transaction. Its state is kept: whatever another member adds to it is in the changelog."""

@@ -141,13 +141,13 @@ class _Call:
             self._compare(now, event, call)
 
     def _covers(self, now: Standing, event: Charged, call: Arrived | None) -> None:
-        """An estimate is an upper bound, so that nobody is surprised by the bill."""
+        """An estimate takes the output at its limit; its input is what it says, an estimate."""
         if call is None or not call.truthful:
             return
-        if now.input_tokens < call.input_tokens or now.output_tokens < call.output_tokens:
+        if now.output_tokens < call.output_tokens:
             message = (
-                f"estimated at {now.input_tokens} input and {now.output_tokens} output tokens, but {call.provider} bills "
-                f"{call.input_tokens} and {call.output_tokens}; `penstock reconcile` mends the ledger, not the estimating"
+                f"estimated at {now.output_tokens} output tokens, but {call.provider} bills "
+                f"{call.output_tokens}; `penstock reconcile` mends the ledger, not the estimating"
             )
             self._wrong(ProblemKind.ESTIMATE_TOO_LOW, message, event)
 

@@ -10,6 +10,7 @@ from structlog.testing import capture_logs
 from schemas.outcomes import ResponseStatus
 from streams import topics
 from streams.bootstrap import create_topics
+from streams.dispatcher import role
 from streams.placement import lane_partition
 from tests.fakes.records import DEAR
 from tests.integration.dispatcher.conftest import Rig, dispatching
@@ -37,8 +38,9 @@ async def fence(rig: Rig) -> None:
     await successor.stop()
 
 
-async def test_a_fenced_lane_that_was_given_away_starts_one_producer(rig):
+async def test_a_fenced_lane_that_was_given_away_starts_one_producer(rig, monkeypatch):
     rig.answer_all()
+    monkeypatch.setattr(role, "_PROGRESS_S", 30.0)  # publishing the progress would hear from the group first
     async with dispatching(rig):
         await rig.publish(rig.routed("before"))
         await rig.until(lambda: rig.seen.finals()["before"])

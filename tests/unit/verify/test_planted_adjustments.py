@@ -70,7 +70,7 @@ def test_a_void_call_stands_at_nothing(tmp_path: Path) -> None:
 def test_a_wrong_adjustment_is_found(events: list[CostEvent], wanted: set[ProblemKind], tmp_path: Path) -> None:
     log = adjusted(*events)
     if ProblemKind.ESTIMATE_TOO_LOW in wanted:
-        log.provider_calls = [call | {"input_tokens": 19} if call["call_id"] == "c4" else call for call in log.provider_calls]
+        log.provider_calls = [call | {"output_tokens": 39} if call["call_id"] == "c4" else call for call in log.provider_calls]
     tally = check(log, tmp_path)
     assert kinds(tally) == wanted
     for problem in tally.first(10):
