@@ -1,18 +1,20 @@
-"""For every test."""
+"""For every test.
+
+pytest parses modules to rewrite their assertions, and CPython 3.11 can fail a parse that a garbage collection interrupts ("AST
+constructor recursion depth mismatch", python/cpython#106905, mended in 3.11.8). So what is parsed is parsed without collecting:
+the tests, and Hypothesis, which its plugin would import at the first test.
+"""
 
 import gc
 
-import pytest
+gc.disable()
+
+import hypothesis.internal.reflection  # noqa: E402, F401 - with the garbage collector off
+import pytest  # noqa: E402
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection(session: pytest.Session):
-    """Collect without the garbage collector.
-
-    pytest parses every test file to rewrite its assertions, and CPython 3.11 can fail a parse that a collection interrupts
-    ("AST constructor recursion depth mismatch", python/cpython#106905, mended in 3.11.8).
-    """
-    gc.disable()
     try:
         return (yield)
     finally:
