@@ -1,6 +1,6 @@
 """The dispatcher's decision: what one event does to one lane partition."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import assert_never
@@ -12,6 +12,7 @@ from processors.dispatch.decision import Decision, Timer
 from processors.dispatch.events import CallDue, Event, Reported, RequestDue, Routed, Sweep
 from processors.dispatch.policy import DispatchPolicy
 from processors.dispatch.state import (
+    Change,
     DropCall,
     ForgetAdjusted,
     ForgetRequest,
@@ -217,19 +218,18 @@ def _call_due(context: Context, call_id: str) -> None:
 
 
 def _sweep(context: Context, most: int) -> None:
-    horizon = context.now - context.policy.dedupe_horizon
-    for key, finished in context.state.finished.items():
-        if finished.finished_at > horizon or len(context.decision.changes) >= most:
-            break
-        context.decision.changes.append(ForgetRequest(key))
-    for call_id, adjusted in context.state.adjusted.items():
-        if adjusted.adjusted_at > horizon or len(context.decision.changes) >= most:
-            break
-        context.decision.changes.append(ForgetAdjusted(call_id))
-    for call in context.state.charged.values():
-        if call.charged_at is None or call.charged_at > horizon or len(context.decision.changes) >= most:
-            break
-        context.decision.changes.append(DropCall(call))
+    """Each kind comes with its oldest first."""
+    state, changes, horizon = context.state, context.decision.changes, context.now - context.policy.dedupe_horizon
+    remembered: tuple[Iterable[tuple[datetime, Change]], ...] = (
+        ((finished.finished_at, ForgetRequest(key)) for key, finished in state.finished.items()),
+        ((adjusted.adjusted_at, ForgetAdjusted(call_id)) for call_id, adjusted in state.adjusted.items()),
+        ((call.charged_at, DropCall(call)) for call in state.charged.values() if call.charged_at is not None),
+    )
+    for kind in remembered:
+        for since, change in kind:
+            if since > horizon or len(changes) >= most:
+                break
+            changes.append(change)
 
 
 # --- shared --------------------------------------------------------------------------------------------------------------

@@ -103,9 +103,7 @@ def adjust(
     if now - report.reported_at > horizon / 2 or (known is not None and charged.sequence != known.sequence + 1):
         return None
     event = adjustments.for_call(report, charged, prices, started_at=report.started_at, now=now)
-    decision.changes.append(PutAdjusted(AdjustedState(report.call_id, charged.sequence, now)))
-    _total(state, event, decision, now=now)
-    return event
+    return _post(state, event, charged, decision, now=now)
 
 
 def _correct(
@@ -129,7 +127,12 @@ def _correct(
     )
     known = replace(report, usage=None) if free else report
     event = adjustments.for_call(known, charged, prices, started_at=call.started_at, now=now)
-    decision.changes.append(PutAdjusted(AdjustedState(report.call_id, charged.sequence, now)))
+    return _post(state, event, charged, decision, now=now)
+
+
+def _post(state: LaneState, event: CostEvent, charged: Charged, decision: Decision, *, now: datetime) -> CostEvent:
+    """Write an adjustment, and remember that it was."""
+    decision.changes.append(PutAdjusted(AdjustedState(event.call_id or "", charged.sequence, now)))
     _total(state, event, decision, now=now)
     return event
 

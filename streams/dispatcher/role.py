@@ -174,14 +174,17 @@ class _Membership(ConsumerRebalanceListener):  # type: ignore[misc]
         timeout_s = self._runtime.settings.session_timeout_ms / 2000
         lanes, self._lanes = self._lanes, {}
         intact = await asyncio.gather(*(lane.stop(timeout_s) for lane in lanes.values()))
-        self._progress |= {tp: at for lane in lanes.values() for tp, at in lane.committed.items()}
+        self._note_progress(lanes.values())
         self._kept = {lane.partition: lane.restored for lane, kept in zip(lanes.values(), intact, strict=True) if kept}
 
     async def _tell_progress(self) -> None:
         while True:
             await asyncio.sleep(_PROGRESS_S)
-            self._progress |= {tp: at for lane in self._lanes.values() for tp, at in lane.committed.items()}
+            self._note_progress(self._lanes.values())
             await self._commit_progress()
+
+    def _note_progress(self, lanes: Iterable[Lane]) -> None:
+        self._progress |= {tp: at for lane in lanes for tp, at in lane.committed.items()}
 
     async def _commit_progress(self) -> None:
         """Publish the lanes' positions as the group's offsets, where they have changed."""
