@@ -5,6 +5,7 @@ PenstockError                 base; never raised itself
 │   ├── UnknownSchema         the schema id is not in the catalogue
 │   └── MalformedRecord       the bytes do not decode, or what they say cannot be
 ├── SettingsError             the operator must act  -> refuse to start, exit 2, say what to do next
+├── DiskUnusable              the operator must act  -> exit 1, tried again after a pause
 ├── ProviderContractError     we must act            -> a failure of the call and an alert
 ├── StoreUnavailable          nobody must act        -> a miss, counted
 └── BackPressure              the sender waits       -> `retry_after_s`
@@ -41,6 +42,10 @@ class MalformedRecord(RecordError):
 
 class SettingsError(PenstockError):
     """The operator must change something before Penstock can start. The message says what."""
+
+
+class DiskUnusable(PenstockError):
+    """A worker's own disk cannot be written, or read back. The message says what to do; a new start may find it done."""
 
 
 class ProviderContractError(PenstockError):

@@ -218,18 +218,27 @@ def _call_due(context: Context, call_id: str) -> None:
 
 
 def _sweep(context: Context, most: int) -> None:
-    """Each kind comes with its oldest first."""
-    state, changes, horizon = context.state, context.decision.changes, context.now - context.policy.dedupe_horizon
-    remembered: tuple[Iterable[tuple[datetime, Change]], ...] = (
-        ((finished.finished_at, ForgetRequest(key)) for key, finished in state.finished.items()),
-        ((adjusted.adjusted_at, ForgetAdjusted(call_id)) for call_id, adjusted in state.adjusted.items()),
-        ((call.charged_at, DropCall(call)) for call in state.charged.values() if call.charged_at is not None),
-    )
-    for kind in remembered:
+    changes, horizon = context.decision.changes, context.now - context.policy.dedupe_horizon
+    for kind in _remembered(context.state):
         for since, change in kind:
             if since > horizon or len(changes) >= most:
                 break
             changes.append(change)
+
+
+def sweep_due(state: LaneState, *, now: datetime, policy: DispatchPolicy) -> bool:
+    """Whether a sweep would forget anything."""
+    oldest = (next(iter(kind), None) for kind in _remembered(state))
+    return any(first is not None and first[0] <= now - policy.dedupe_horizon for first in oldest)
+
+
+def _remembered(state: LaneState) -> tuple[Iterable[tuple[datetime, Change]], ...]:
+    """What is kept only to know a repetition, with the change that forgets it; each kind with its oldest first."""
+    return (
+        ((finished.finished_at, ForgetRequest(key)) for key, finished in state.finished.items()),
+        ((adjusted.adjusted_at, ForgetAdjusted(call_id)) for call_id, adjusted in state.adjusted.items()),
+        ((call.charged_at, DropCall(call)) for call in state.charged.values() if call.charged_at is not None),
+    )
 
 
 # --- shared --------------------------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ import structlog
 from aiokafka.structs import ConsumerRecord
 
 from processors.cost.prices import PriceBook
-from processors.dispatch.decide import decide
+from processors.dispatch.decide import decide, sweep_due
 from processors.dispatch.decision import Emission
 from processors.dispatch.events import Event, Reported, Routed, Sweep
 from processors.dispatch.policy import DispatchPolicy
@@ -168,9 +168,7 @@ class Cycle:
         if abs(now - self._swept_at) < _SWEEP_EVERY:
             return False
         self._swept_at = now
-        finished = next((f.finished_at for _, f in self._state.finished.items()), now)
-        adjusted = next((a.adjusted_at for a in self._state.adjusted.values()), now)
-        return min(finished, adjusted) + self._policy.dedupe_horizon <= now
+        return sweep_due(self._state, now=now, policy=self._policy)
 
     def _emit(self, record: Emission) -> Outgoing:
         if isinstance(record, CallOrdered):

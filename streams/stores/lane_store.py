@@ -15,7 +15,7 @@ from pathlib import Path
 import structlog
 from rocksdict import BlockBasedIndexType, BlockBasedOptions, Cache, Options, Rdict, WriteBatch
 
-from schemas.errors import SettingsError
+from schemas.errors import DiskUnusable
 from schemas.serde import Serde
 from schemas.state import DispatchChange
 from streams.stores.finished import FinishedOnDisk
@@ -37,7 +37,7 @@ class LaneStore:
     """Opened for one process at a time; RocksDB refuses a second."""
 
     def __init__(self, directory: Path, *, cache: Cache, serde: Serde, identity: str) -> None:
-        """`identity` names the cluster that it is a copy of. Raises SettingsError when the disk cannot be used."""
+        """`identity` names the cluster that it is a copy of. Raises DiskUnusable when the disk cannot be used."""
         self._directory, self._cache, self._identity = directory, cache, identity
         self._db = _open(directory, cache)
         changes = serde.of(DispatchChange)
@@ -76,7 +76,7 @@ class LaneStore:
     def write(self, records: Iterable[tuple[str, bytes | None]], *, next_offset: int) -> None:
         """What one transaction wrote to the changelog, and what finished or was forgotten with it.
 
-        Raises SettingsError when the disk cannot be written: the transaction stands, and the changelog has it.
+        Raises DiskUnusable when the disk cannot be written: the transaction stands, and the changelog has it.
         """
         batch = WriteBatch(raw_mode=True)
         for key, value in records:
@@ -100,7 +100,10 @@ class LaneStore:
         self._db.close()
         shutil.rmtree(self._directory, ignore_errors=True)
         self._db = _open(self._directory, self._cache)
-        self._db.put(_IDENTITY, self._identity.encode())
+        try:
+            self._db.put(_IDENTITY, self._identity.encode())
+        except Exception as error:  # rocksdict raises nothing narrower
+            raise _unusable(self._directory, error) from error
         self.next_offset, self._written_at = 0, 0.0
         self.drop_changes()
 
@@ -114,8 +117,8 @@ class LaneStore:
 
 
 def _open(directory: Path, cache: Cache) -> Rdict:
-    directory.parent.mkdir(parents=True, exist_ok=True)
     try:
+        directory.parent.mkdir(parents=True, exist_ok=True)
         return Rdict(str(directory), _options(cache))
     except Exception as error:  # noqa: BLE001 - rocksdict raises nothing narrower
         log.warning("lane_store_unreadable", directory=str(directory), error=str(error)[:300])
@@ -126,10 +129,10 @@ def _open(directory: Path, cache: Cache) -> Rdict:
         raise _unusable(directory, error) from error
 
 
-def _unusable(directory: Path, error: Exception) -> SettingsError:
-    return SettingsError(
+def _unusable(directory: Path, error: Exception) -> DiskUnusable:
+    return DiskUnusable(
         f"the dispatcher's state cannot be kept in {directory} ({str(error)[:200]}): "
-        "free some disk space or name another directory by PENSTOCK_STATE_DIR, then start again; nothing is lost"
+        "free some disk space, or name another directory by PENSTOCK_STATE_DIR and start again; nothing is lost"
     )
 
 

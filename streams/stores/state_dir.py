@@ -24,7 +24,7 @@ class LaneStores:
         self._open: dict[int, LaneStore] = {}
 
     def of(self, partition: int, *, identity: str) -> LaneStore:
-        """The store of a lane partition. Raises SettingsError when the disk cannot be used."""
+        """The store of a lane partition. Raises DiskUnusable when the disk cannot be used."""
         if partition not in self._open:
             directory = self._directory / f"lane-{partition}"
             self._open[partition] = LaneStore(directory, cache=self._cache, serde=self._serde, identity=identity)

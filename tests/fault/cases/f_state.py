@@ -1,12 +1,15 @@
 """F25, F26: the dispatcher's state lost, damaged or old; a compacted changelog and nothing else."""
 
 import asyncio
+import errno
 import json
 import os
 import shutil
 import signal
+import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -16,6 +19,7 @@ from schemas.outcomes import ResponseStatus
 from schemas.requests import InferenceRequest
 from schemas.state import DispatchChange, RequestPhase, RequestState
 from streams import topics
+from streams.embedded.readiness import poll
 from streams.placement import lane_partition
 from streams.publisher import Outgoing, Publisher
 from tests.fault.case import Case, Observed, StackSpec
@@ -27,6 +31,7 @@ Damage = Callable[[Path, Path], None]
 
 REQUESTS, AGAIN, PER_S = 200, 60, 60.0
 NOTICED_WITHIN_S = 20.0
+DISK_BYTES = 64 << 20
 FINISHED, CHUNK = 20_000, 2_000
 REBUILT_WITHIN_S, COMPACTED_WITHIN_S = 30.0, 60.0
 COMPACTING = StackSpec(topic_config={"segment.ms": "2000", "min.cleanable.dirty.ratio": "0.01"})
@@ -71,6 +76,33 @@ async def state_lost(rig: Rig, *, damage: Damage | None) -> Observed:
         *_not_recognised(rig, repeated, rig.loads[0]),
         "" if all(rig.first_final(r).response.status is ResponseStatus.OK for r in after.acknowledged) else "not all answered",
         notes=(f"{len(kept)} files of state", f"{before.records} changelog records"),
+    )
+
+
+async def disk_full(rig: Rig) -> Observed:
+    """The disk with the state fills up: the dispatchers end and say so, requests wait, and all goes on once there is room."""
+    root = rig.stack.settings.data_dir / "state" / "dispatch"
+    await rig.stack.halt("dispatch")
+    with _small_disk(root):
+        await rig.stack.resume("dispatch")
+        async with rig.load(REQUESTS, per_s=PER_S) as load:
+            await rig.flowing(20)
+            _fill(root / "filler")
+            refused = await _within(NOTICED_WITHIN_S, lambda: rig.log_count("dispatch", "free some disk space") > 0)
+            await _within(NOTICED_WITHIN_S, lambda: len(load.acknowledged) == REQUESTS)
+            waited = REQUESTS - len(rig.seen.finals)
+            (root / "filler").unlink()
+            recovery_s = await rig.recovered(time.time())
+        await rig.drained()
+        await rig.stack.halt("dispatch")
+        differs = await differences(rig, await replay(rig))
+    await rig.stack.resume("dispatch")
+    observed = await rig.conclude(recovery_s=recovery_s, recovery_limit_s=REBUILT_WITHIN_S, duplicates_at_most=0)
+    return observed.also(
+        *differs,
+        "" if refused else "no dispatcher said that its disk was full",
+        "" if waited else "no request waited",
+        notes=(f"{waited} waited for the disk",),
     )
 
 
@@ -133,6 +165,41 @@ def stale(root: Path, earlier: Path) -> None:
     """An old copy was put back."""
     shutil.rmtree(root)
     shutil.copytree(earlier, root)
+
+
+@contextmanager
+def _small_disk(root: Path) -> Iterator[None]:
+    """A disk of its own at `root`, which only the superuser of a Linux machine can make."""
+    shutil.rmtree(root, ignore_errors=True)
+    root.mkdir(parents=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={DISK_BYTES}", "penstock-fault", root], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "--lazy", root], check=True)
+
+
+def _fill(file: Path) -> None:
+    with file.open("wb", buffering=0) as opened:
+        while True:
+            try:
+                opened.write(bytes(4096))
+            except OSError as error:
+                if error.errno != errno.ENOSPC:
+                    raise
+                return
+
+
+async def _within(seconds: float, condition: Callable[[], bool]) -> bool:
+    async def holds() -> bool:
+        return condition()
+
+    try:
+        async with asyncio.timeout(seconds):
+            await poll(holds, every_s=0.05)
+    except TimeoutError:
+        return False
+    return True
 
 
 async def _sent_again(rig: Rig, load: Load) -> int:
@@ -202,5 +269,6 @@ CASES = [
             (stale, "is an old copy"),
         )
     ),
+    Case("F25-full", "the disk with the dispatchers' state is full for a while (superuser only)", disk_full),
     Case("F26", "a compacted changelog of 20,000 requests, and all memory lost", compacted, stack=COMPACTING),
 ]
