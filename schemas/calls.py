@@ -115,6 +115,8 @@ class CallOrdered:
     timeout_ms: int
     ordered_at: datetime
     deadline: datetime
+    arm: str | None = None
+    hedge: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,3 +170,4 @@ class CallReported:
     first_token_ms: int | None = None
     latency_ms: int | None = None
     charged: Charged | None = None
+    arm: str | None = None

@@ -26,6 +26,8 @@ _IDS: Mapping[int, tuple[str, int]] = {
     9: ("ResponseChunk", 1),
     10: ("HealthEvent", 1),
     11: ("DeadLetter", 1),
+    12: ("AlertRaised", 1),
+    13: ("FeedbackGiven", 1),
 }
 
 

@@ -57,6 +57,8 @@ class CostEvent:
     avoided_nanousd: int | None = None
     provider_response_id: str | None = None
     replaces_estimate: bool = False
+    served_by: str | None = None
+    arm: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,12 +16,15 @@ class ResponseStatus(StrEnum):
     EXPIRED = "expired"
     DUPLICATE = "duplicate"
     CONFLICT = "conflict"
+    FALLBACK = "fallback"
 
 
 class CacheState(StrEnum):
     NONE = "none"
     HIT = "hit"
     MISS = "miss"
+    SEMANTIC = "semantic"
+    SHARED = "shared"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +66,9 @@ class InferenceResponse:
     cache_key: str | None = None
     cache_ttl_s: int | None = None
     metadata: dict[str, str] = field(default_factory=dict)
+    served_by: str | None = None
+    similarity: float | None = None
+    arm: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

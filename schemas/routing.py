@@ -2,10 +2,19 @@
 
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import StrEnum
 
 from schemas.calls import Output, Usage
 from schemas.outcomes import ErrorInfo
 from schemas.requests import Operation
+
+
+class CandidateUse(StrEnum):
+    """`fallback`: when no other is left. `context`: when another said that the input is too long."""
+
+    ALWAYS = "always"
+    FALLBACK = "fallback"
+    CONTEXT = "context"
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,11 +27,25 @@ class Candidate:
     timeout_ms: int
     output_tokens_bound: int
     cost_bound_nanousd: int | None = None
+    context_tokens: int = 0
+    use: CandidateUse = CandidateUse.ALWAYS
+    score: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """What routing found about one deployment: its score and what that was made of, or what it lacks."""
+
+    deployment: str
+    score: float | None = None
+    parts: dict[str, float] = field(default_factory=dict)
+    lack: str | None = None
+    why: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class CachedAnswer:
-    """An earlier answer to the same request of the same tenant."""
+    """An earlier answer to the same request of the same tenant, or, with `similarity`, to a similar one."""
 
     output: Output
     provider: str
@@ -31,6 +54,16 @@ class CachedAnswer:
     stored_at: datetime
     usage: Usage | None = None
     cost_nanousd: int | None = None
+    request_id: str | None = None
+    similarity: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Fallback:
+    """What answers when no provider does: `cached` if given, else `text`."""
+
+    cached: CachedAnswer | None = None
+    text: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,3 +93,12 @@ class RequestRouted:
     cached: CachedAnswer | None = None
     rejection: ErrorInfo | None = None
     metadata: dict[str, str] = field(default_factory=dict)
+    task_confidence: float = 0.0
+    language: str = "und"
+    sensitivity: tuple[str, ...] = ()
+    classifier: str = ""
+    arm: str | None = None
+    scores: tuple[Scored, ...] = ()
+    flight_key: str | None = None
+    hedge_after_ms: int | None = None
+    fallback: Fallback | None = None

@@ -22,7 +22,8 @@ from schemas.bounded import READS_A_BYTE, Bounded
 from schemas.calls import CallOrdered, CallReported
 from schemas.catalogue import Catalogue, RegisteredSchema
 from schemas.errors import MalformedRecord
-from schemas.health import HealthEvent
+from schemas.feedback import FeedbackGiven
+from schemas.health import AlertRaised, HealthEvent
 from schemas.ledger import CostEvent, CostTotal
 from schemas.outcomes import DeadLetter, InferenceResponse, ResponseChunk
 from schemas.requests import InferenceRequest
@@ -49,6 +50,8 @@ RECORDS: tuple[type[Any], ...] = (
     ResponseChunk,
     HealthEvent,
     DeadLetter,
+    AlertRaised,
+    FeedbackGiven,
 )
 
 _header = struct.Struct(">bI")

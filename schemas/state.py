@@ -14,6 +14,15 @@ class RequestPhase(StrEnum):
     ORDERED = "ORDERED"
     PARKED = "PARKED"
     FINISHED = "FINISHED"
+    FOLLOWING = "FOLLOWING"
+
+
+@dataclass(frozen=True, slots=True)
+class Awaited:
+    """An order that is not yet reported as failed."""
+
+    attempt: int
+    candidate: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +49,8 @@ class RequestState:
     status: str = ""
     finished_at: datetime | None = None
     last_failure: Failure | None = None
+    awaited: tuple[Awaited, ...] = ()
+    hedge_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +73,7 @@ class CallState:
     user: str | None = None
     charged_at: datetime | None = None
     charged_nanousd: int | None = None
+    arm: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import Any
 
 from schemas.calls import CallOrdered, CallReported
+from schemas.feedback import FeedbackGiven
 from schemas.health import HealthEvent
 from schemas.ledger import CostEvent, CostTotal
 from schemas.outcomes import DeadLetter, InferenceResponse, ResponseChunk
@@ -24,6 +25,7 @@ CHANGELOG = "ai.dispatch-changelog"
 CHUNKS = "ai.chunks"
 HEALTH = "ai.health"
 DEAD_LETTERS = "ai.dead-letters"
+FEEDBACK = "ai.feedback"
 
 MAX_MESSAGE_BYTES = 2_200_000
 """Above `schemas.serde.MAX_RECORD_BYTES`: the batch around the record takes its share."""
@@ -84,6 +86,7 @@ _FIXED = (
     ),
     Topic(CHUNKS, ResponseChunk, key="request_id", retention_ms=_DAY_MS),
     Topic(HEALTH, HealthEvent, key="deployment", spread=Spread.SINGLE, retention_ms=_DAY_MS),
+    Topic(FEEDBACK, FeedbackGiven, key="request_id", retention_ms=400 * _DAY_MS),
     Topic(DEAD_LETTERS, DeadLetter, key="topic-partition-offset", spread=Spread.SINGLE, retention_ms=30 * _DAY_MS),
 )
 

@@ -83,8 +83,8 @@ HOPS = (
 )
 # fmt: on
 
-PUBLISHED_BY_YOU = (topics.REQUESTS,)
-READ_BY_YOU = (topics.RESPONSES, topics.CHUNKS, topics.COSTS, topics.COST_TOTALS, topics.DEAD_LETTERS)
+PUBLISHED_BY_YOU = (topics.REQUESTS, topics.FEEDBACK)
+READ_BY_YOU = (topics.RESPONSES, topics.CHUNKS, topics.COSTS, topics.COST_TOTALS, topics.FEEDBACK, topics.DEAD_LETTERS)
 """The topics that are an interface: the others may change with a release."""
 
 

@@ -14,7 +14,8 @@ from schemas.calls import (
     Usage,
     UsageSource,
 )
-from schemas.health import HealthEvent, HealthOutcome
+from schemas.feedback import FeedbackGiven
+from schemas.health import AlertRaised, AlertState, HealthEvent, HealthOutcome, RateLimits
 from schemas.ledger import CostEvent, CostKind, CostTotal, PricingStatus
 from schemas.outcomes import CacheState, DeadLetter, ErrorInfo, InferenceResponse, ResponseChunk, ResponseStatus
 from schemas.requests import (
@@ -29,8 +30,8 @@ from schemas.requests import (
     SpeedPriority,
     ToolCall,
 )
-from schemas.routing import CachedAnswer, Candidate, RequestRouted
-from schemas.state import AdjustedState, CallState, CircuitState, DispatchChange, RequestPhase, RequestState
+from schemas.routing import CachedAnswer, Candidate, CandidateUse, Fallback, RequestRouted, Scored
+from schemas.state import AdjustedState, Awaited, CallState, CircuitState, DispatchChange, RequestPhase, RequestState
 
 AT = datetime(2026, 1, 31, 15, 4, 5, 678901, UTC)
 LATER = AT + timedelta(seconds=90)
@@ -156,13 +157,27 @@ EXAMPLES = {
             stream=True,
             candidates=(
                 Candidate("openai/gpt-4o-mini", "openai", "gpt-4o-mini", 60_000, 4_096, 2_600_000),
-                Candidate("ollama/llama3.2", "ollama", "llama3.2", 300_000, 8_192),
+                Candidate("ollama/llama3.2", "ollama", "llama3.2", 300_000, 8_192, None, 131_072, CandidateUse.CONTEXT, 0.75),
             ),
             cache_key="c0ffee",
             cache_ttl_s=3_600,
-            cached=CachedAnswer(_OUTPUT, "openai", "openai/gpt-4o-mini", "gpt-4o-mini", AT, _USAGE, 54_399),
+            cached=CachedAnswer(_OUTPUT, "openai", "openai/gpt-4o-mini", "gpt-4o-mini", AT, _USAGE, 54_399, "req-0", 0.9375),
             rejection=ErrorInfo(kind="unroutable", message="no deployment fits; ask for fewer tokens", retryable=True),
             metadata={"trace": "t-1"},
+            task_confidence=0.875,
+            language="de",
+            sensitivity=("pii",),
+            classifier="wordllama-1",
+            arm="b",
+            scores=(
+                Scored("openai/gpt-4o-mini", 0.75, {"cheapest": 0.5, "latency": 0.25}),
+                Scored("ollama/llava", None, {}, "unsupported", "does not take tools"),
+            ),
+            flight_key="c0ffee",
+            hedge_after_ms=1_500,
+            fallback=Fallback(
+                CachedAnswer(_OUTPUT, "openai", "openai/gpt-4o-mini", "gpt-4o-mini", AT), "Please try again later."
+            ),
         ),
         CallOrdered(
             request_id="req-1",
@@ -180,6 +195,8 @@ EXAMPLES = {
             timeout_ms=60_000,
             ordered_at=AT,
             deadline=LATER,
+            arm="b",
+            hedge=True,
         ),
         CallReported(
             call_id="call-1",
@@ -216,6 +233,7 @@ EXAMPLES = {
                 user="ada",
                 response_model="gpt-4o-mini-2024-07-18",
             ),
+            arm="b",
         ),
         InferenceResponse(
             request_id="req-1",
@@ -244,6 +262,9 @@ EXAMPLES = {
             cache_key="c0ffee",
             cache_ttl_s=3_600,
             metadata={"trace": "t-1"},
+            served_by="req-0",
+            similarity=0.9375,
+            arm="b",
         ),
         CostEvent(
             event_id="call-1",
@@ -270,6 +291,8 @@ EXAMPLES = {
             avoided_nanousd=1,
             provider_response_id="msg_1",
             replaces_estimate=True,
+            served_by="req-0",
+            arm="b",
         ),
         _TOTAL,
         DispatchChange(
@@ -290,6 +313,8 @@ EXAMPLES = {
                 status="ok",
                 finished_at=LATER,
                 last_failure=_FAILURE,
+                awaited=(Awaited(2, 1), Awaited(3, 0)),
+                hedge_at=AT,
             ),
             call=CallState(
                 call_id="call-1",
@@ -306,6 +331,9 @@ EXAMPLES = {
                 input_tokens_estimate=1_200,
                 output_tokens_bound=4_096,
                 user="ada",
+                charged_at=LATER,
+                charged_nanousd=54_399,
+                arm="b",
             ),
             total=_TOTAL,
             circuit=CircuitState(deployment="openai/gpt-4o-mini", failures=5, open_until=LATER, interval_s=60.0),
@@ -341,6 +369,8 @@ EXAMPLES = {
             retry_after_s=1.5,
             output_tokens=550,
             call_id="call-1",
+            probe=True,
+            limits=RateLimits(500, 499, 0.12, 30_000, 28_800, 2.4),
         ),
         DeadLetter(
             topic="ai.requests",
@@ -358,6 +388,27 @@ EXAMPLES = {
             headers={"traceparent": b"00-1-2-01"},
             request_id="req-1",
             tenant="acme",
+        ),
+        AlertRaised(
+            kind="slow",
+            subject="openai/gpt-4o-mini",
+            state=AlertState.RAISED,
+            severity="warning",
+            message="p95 of the last five minutes is 12.5 s",
+            next_step="look at the provider's status page",
+            since=AT,
+            raised_at=LATER,
+            value=12.5,
+            threshold=10.0,
+        ),
+        FeedbackGiven(
+            request_id="req-1",
+            tenant="acme",
+            source="judge:gpt-4o",
+            given_at=LATER,
+            correct=True,
+            score=0.75,
+            deployment="openai/gpt-4o-mini",
         ),
     )
 }

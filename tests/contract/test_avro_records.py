@@ -56,6 +56,9 @@ def differences(schema: Any, face: Any, where: str) -> Iterator[str]:
             key, value = typing.get_args(face)
             yield from _expect(where, typing.get_origin(face) is dict and key is str, "dict[str, T]", face)
             yield from differences(values, value, f"{where}{{}}")
+        case str() if schema not in PRIMITIVES:
+            # A type that was defined before is named.
+            yield from _expect(where, face.__name__ == schema, schema, face)
         case {"type": "long", "logicalType": "timestamp-micros"}:
             yield from _expect(where, face is datetime, "datetime", face)
         case _:
