@@ -8,9 +8,13 @@ from schemas.requests import Operation, ToolCall
 
 
 class FailureKind(StrEnum):
-    """Why a call gave no answer. Whether to try again is for `processors.dispatch` to say."""
+    """Why a call gave no answer. Whether to try again is for `processors.dispatch` to say.
+
+    `rate_limited` by the provider; `limited` by the operator's own limit, before anything was sent.
+    """
 
     RATE_LIMITED = "rate_limited"
+    LIMITED = "limited"
     OVERLOADED = "overloaded"
     SERVER_ERROR = "server_error"
     UNREACHABLE = "unreachable"

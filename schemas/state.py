@@ -30,7 +30,8 @@ class RequestState:
     """One request. `routed` is the RequestRouted record's value while the request is open, None once finished.
 
     `attempt` counts the orders, `sent` those that may have reached a provider; `tried` are the candidates (by index) that
-    failed since the request was last parked, `excluded` those that can never answer it.
+    failed since the request was last parked, `excluded` those that can never answer it. `awaited` are the orders that are not
+    yet reported as failed: one, and a hedge.
     """
 
     phase: RequestPhase
@@ -51,6 +52,7 @@ class RequestState:
     last_failure: Failure | None = None
     awaited: tuple[Awaited, ...] = ()
     hedge_at: datetime | None = None
+    too_long: bool = False
 
 
 @dataclass(frozen=True, slots=True)

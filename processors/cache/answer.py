@@ -21,7 +21,7 @@ def may_store(response: InferenceResponse) -> bool:
     return (
         response.final
         and response.status is ResponseStatus.OK
-        and response.cache is not CacheState.HIT
+        and response.cache is CacheState.MISS
         and response.cache_key is not None
         and response.cache_ttl_s is not None
         and response.cache_ttl_s > 0

@@ -56,6 +56,7 @@ def for_call(
         occurred_at=call.started_at,
         recorded_at=now,
         provider_response_id=provider_response_id,
+        arm=call.arm,
     )
 
 
@@ -81,6 +82,8 @@ def for_cache_hit(routed: RequestRouted, *, now: datetime) -> CostEvent:
         cost_nanousd=0,
         pricing_status=PricingStatus.NOT_BILLED,
         avoided_nanousd=cached.cost_nanousd,
+        served_by=cached.request_id,
+        arm=routed.arm,
         occurred_at=routed.received_at,
         recorded_at=now,
     )

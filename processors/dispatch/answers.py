@@ -5,13 +5,18 @@ from datetime import datetime
 
 from processors.dispatch.decision import Decision
 from processors.dispatch.state import Finished, LaneState, PutRequest, request_key
-from schemas.calls import CallReported, Failure, Usage
+from schemas.calls import CallReported, Failure, FailureKind, Output, Usage
 from schemas.ledger import CostEvent, PricingStatus
 from schemas.outcomes import CacheState, ErrorInfo, InferenceResponse, ResponseStatus
-from schemas.routing import RequestRouted
+from schemas.routing import CachedAnswer, RequestRouted
 from schemas.state import RequestPhase, RequestState
 
-RETRYABLE = frozenset({"rate_limited", "overloaded", "server_error", "unreachable", "timed_out", "interrupted", "expired"})
+RETRYABLE = frozenset(
+    {"rate_limited", "limited", "overloaded", "server_error", "unreachable", "timed_out", "interrupted", "expired"}
+)
+
+OWN_FAULTS = frozenset({FailureKind.REJECTED, FailureKind.CONTEXT_TOO_LONG})
+"""Failures that the same request would meet again, whoever is asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,42 +44,50 @@ def finish(
     answer: CallReported | None = None,
     usage: Usage | None = None,
     error: ErrorInfo | None = None,
-) -> None:
-    """Emit the final response and remember that the request is finished."""
-    output = answer.output if answer else None
-    cached = routed.cached if status is ResponseStatus.OK and answer is None else None
+    cached: CachedAnswer | None = None,
+    shared: bool = False,
+    output: Output | None = None,
+) -> InferenceResponse:
+    """Emit the final response, remember that the request is finished, and return the response.
+
+    It says what a call answered, an earlier answer, or `output`; `shared`: the earlier answer is that of a request that was under way at the same time.
+    """
+    if answer is not None:
+        output = answer.output
     if cached is not None:
         output, usage = cached.output, cached.usage
-    decision.records.append(
-        InferenceResponse(
-            request_id=routed.request_id,
-            tenant=routed.tenant,
-            final=True,
-            status=status,
-            request_model=routed.request_model,
-            attempts=attempts,
-            task_kind=routed.task_kind,
-            policy=routed.policy,
-            received_at=routed.received_at,
-            answered_at=now,
-            user=routed.user,
-            session=routed.session,
-            operation=routed.operation,
-            output=output,
-            error=error,
-            usage=usage,
-            cost_nanousd=spent.cost_nanousd,
-            pricing_status=_pricing(spent, attempts),
-            provider=answer.provider if answer else cached.provider if cached else None,
-            deployment=answer.deployment if answer else cached.deployment if cached else None,
-            response_model=output.response_model if output else None,
-            call_id=answer.call_id if answer else None,
-            cache=CacheState.HIT if cached else CacheState.MISS if routed.cache_key else CacheState.NONE,
-            cache_key=routed.cache_key,
-            cache_ttl_s=routed.cache_ttl_s,
-            metadata=routed.metadata,
-        )
+    response = InferenceResponse(
+        request_id=routed.request_id,
+        tenant=routed.tenant,
+        final=True,
+        status=status,
+        request_model=routed.request_model,
+        attempts=attempts,
+        task_kind=routed.task_kind,
+        policy=routed.policy,
+        received_at=routed.received_at,
+        answered_at=now,
+        user=routed.user,
+        session=routed.session,
+        operation=routed.operation,
+        output=output,
+        error=error,
+        usage=usage,
+        cost_nanousd=spent.cost_nanousd,
+        pricing_status=_pricing(spent, attempts),
+        provider=answer.provider if answer else cached.provider if cached else None,
+        deployment=answer.deployment if answer else cached.deployment if cached else None,
+        response_model=output.response_model if output else None,
+        call_id=answer.call_id if answer else None,
+        cache=CacheState.SHARED if shared else _cache_state(routed, cached if status is ResponseStatus.OK else None),
+        cache_key=routed.cache_key,
+        cache_ttl_s=routed.cache_ttl_s,
+        metadata=routed.metadata,
+        served_by=cached.request_id if cached else None,
+        similarity=cached.similarity if cached else None,
+        arm=routed.arm,
     )
+    decision.records.append(response)
     state = RequestState(
         phase=RequestPhase.FINISHED,
         tenant=routed.tenant,
@@ -89,17 +102,21 @@ def finish(
         finished_at=now,
     )
     decision.changes.append(PutRequest(request_key(routed.tenant, routed.request_id), state, None))
+    return response
 
 
 def give_up(
     routed: RequestRouted, state: RequestState, decision: Decision, failure: Failure | None, *, spent: Spent, now: datetime
-) -> None:
-    """The final response of a request that no further call may save."""
+) -> InferenceResponse:
+    """The final response of a request that no further call may save: the operator's fallback, or the error."""
     if failure is None:
         error = ErrorInfo("no_candidate", "no deployment is left that could take this request", retryable=True)
     else:
         error = ErrorInfo(failure.kind.value, failure.message, retryable=failure.kind.value in RETRYABLE)
-    finish(routed, decision, ResponseStatus.ERROR, attempts=state.attempt, spent=spent, now=now, error=error)
+    own_fault = failure is not None and failure.kind in OWN_FAULTS
+    return _finish_without(
+        routed, decision, ResponseStatus.ERROR, error, attempts=state.attempt, spent=spent, now=now, own_fault=own_fault
+    )
 
 
 def expire(
@@ -108,7 +125,36 @@ def expire(
     """The final response of a request whose deadline has come."""
     why = f"; the last call failed: {last.message}" if last else ""
     error = ErrorInfo("expired", f"no answer came before the deadline{why}", retryable=True)
-    finish(routed, decision, ResponseStatus.EXPIRED, attempts=attempts, spent=spent, now=now, error=error)
+    _finish_without(routed, decision, ResponseStatus.EXPIRED, error, attempts=attempts, spent=spent, now=now)
+
+
+def _finish_without(
+    routed: RequestRouted,
+    decision: Decision,
+    status: ResponseStatus,
+    error: ErrorInfo,
+    *,
+    attempts: int,
+    spent: Spent,
+    now: datetime,
+    own_fault: bool = False,
+) -> InferenceResponse:
+    """The final response when no provider has answered. What is the request's own fault is told, and not papered over."""
+    fallback = None if own_fault else routed.fallback
+    if fallback is None:
+        return finish(routed, decision, status, attempts=attempts, spent=spent, now=now, error=error)
+    output = Output(content=fallback.text, finish_reason="stop") if fallback.cached is None else None
+    return finish(
+        routed,
+        decision,
+        ResponseStatus.FALLBACK,
+        attempts=attempts,
+        spent=spent,
+        now=now,
+        error=error,
+        cached=fallback.cached,
+        output=output,
+    )
 
 
 def repeat(state: LaneState, key: str, routed: RequestRouted, decision: Decision, *, now: datetime) -> None:
@@ -144,7 +190,14 @@ def _notice(routed: RequestRouted, status: ResponseStatus, error: ErrorInfo, *, 
         pricing_status=PricingStatus.NOT_BILLED,
         cost_nanousd=0,
         metadata=routed.metadata,
+        arm=routed.arm,
     )
+
+
+def _cache_state(routed: RequestRouted, cached: CachedAnswer | None) -> CacheState:
+    if cached is not None:
+        return CacheState.HIT if cached.similarity is None else CacheState.SEMANTIC
+    return CacheState.MISS if routed.cache_key else CacheState.NONE
 
 
 def _pricing(spent: Spent, attempts: int) -> PricingStatus:

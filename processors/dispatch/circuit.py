@@ -9,7 +9,7 @@ from schemas.state import CircuitState
 DOWN = frozenset({FailureKind.OVERLOADED, FailureKind.SERVER_ERROR, FailureKind.UNREACHABLE, FailureKind.TIMED_OUT})
 """Failures that say: the deployment is down. A 429 says that it lives; what else fails is about the request or the key."""
 
-_SILENT = frozenset({FailureKind.EXPIRED, FailureKind.CANCELLED, FailureKind.INTERRUPTED})
+_SILENT = frozenset({FailureKind.EXPIRED, FailureKind.CANCELLED, FailureKind.INTERRUPTED, FailureKind.LIMITED})
 """Failures that say nothing about the deployment."""
 
 
@@ -38,6 +38,14 @@ def after_failure(
         return CircuitState(deployment, failures)
     wait_s = policy.circuit_first_s
     return CircuitState(deployment, failures, open_until=now + timedelta(seconds=wait_s), interval_s=wait_s)
+
+
+def shut(circuit: CircuitState | None, deployment: str, *, now: datetime, policy: DispatchPolicy) -> CircuitState | None:
+    """The circuit opened because others have found the deployment down. None when it is open already."""
+    if circuit is not None and circuit.open_until is not None:
+        return None
+    wait_s = policy.circuit_first_s
+    return CircuitState(deployment, policy.circuit_failures, open_until=now + timedelta(seconds=wait_s), interval_s=wait_s)
 
 
 def admits(circuit: CircuitState | None, *, now: datetime) -> bool:

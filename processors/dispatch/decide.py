@@ -6,10 +6,10 @@ from datetime import datetime
 from typing import assert_never
 
 from processors.cost.prices import PriceBook
-from processors.dispatch import answers, circuit, ledger, orders, retry
+from processors.dispatch import answers, circuit, flights, ledger, orders, retry
 from processors.dispatch.answers import Spent
 from processors.dispatch.decision import Decision, Timer
-from processors.dispatch.events import CallDue, Event, Reported, RequestDue, Routed, Sweep
+from processors.dispatch.events import Advised, CallDue, Event, Reported, RequestDue, Routed, Sweep
 from processors.dispatch.policy import DispatchPolicy
 from processors.dispatch.state import (
     Change,
@@ -26,7 +26,7 @@ from schemas.calls import CallPhase, CallReported, FailureKind
 from schemas.ledger import CostEvent, CostKind
 from schemas.outcomes import ResponseStatus
 from schemas.routing import RequestRouted
-from schemas.state import RequestPhase
+from schemas.state import RequestPhase, RequestState
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +53,8 @@ def decide(state: LaneState, event: Event, *, now: datetime, policy: DispatchPol
                 DUE[request.state.phase](context, key, request)
         case CallDue(call_id):
             _call_due(context, call_id)
+        case Advised(deployment, down):
+            _advised(context, deployment, down=down)
         case Sweep(most):
             _sweep(context, most)
         case _:
@@ -72,9 +74,11 @@ def _admit(context: Context, routed: RequestRouted) -> None:
         answers.expire(routed, decision, attempts=0, spent=spent, last=None, now=now)
     elif routed.cached is not None:
         ledger.avoid(context.state, routed, decision, now=now)
-        answers.finish(routed, decision, ResponseStatus.OK, attempts=0, spent=spent, now=now)
+        answers.finish(routed, decision, ResponseStatus.OK, attempts=0, spent=spent, now=now, cached=routed.cached)
     elif not routed.candidates:
         answers.give_up(routed, request, decision, None, spent=spent, now=now)
+    elif flights.leads(context.state, routed):
+        flights.follow(routed, request, decision)
     else:
         _try(context, Open(request, routed), wait_s=0.0)
 
@@ -97,7 +101,7 @@ def _reported(context: Context, report: CallReported) -> None:
         charged = _settle(context, report, answers_request=request is not None)
         _close_circuit(context, report.deployment)
         if request is not None:
-            _answer(context, request, report, charged)
+            _answer(context, key, request, report, charged)
     elif report.phase is CallPhase.FAILED and report.failure is not None:
         charged = _settle(context, report, answers_request=False)
         _count_failure(context, report.deployment, report.failure.kind)
@@ -108,9 +112,10 @@ def _reported(context: Context, report: CallReported) -> None:
         ledger.adjust(context.state, report, context.decision, prices=context.prices, horizon=horizon, now=context.now)
 
 
-def _answer(context: Context, request: Open, report: CallReported, charged: CostEvent | None) -> None:
+def _answer(context: Context, key: str, request: Open, report: CallReported, charged: CostEvent | None) -> None:
     spent = Spent(request.state.cost_nanousd).plus(charged)
-    answers.finish(
+    waiting = flights.followers(context.state, key, request.routed)
+    response = answers.finish(
         request.routed,
         context.decision,
         ResponseStatus.OK,
@@ -120,28 +125,28 @@ def _answer(context: Context, request: Open, report: CallReported, charged: Cost
         answer=report,
         usage=charged.usage if charged and charged.kind is CostKind.CALL else report.usage,
     )
+    _promote(context, flights.share(context.state, waiting, response, report.model, context.decision, now=context.now))
 
 
 def _failed(context: Context, key: str, request: Open, report: CallReported, charged: CostEvent | None) -> None:
-    """A failure of the outstanding order moves the request on, unless another call of that order may still succeed."""
+    """A failure of what was ordered moves the request on, unless another call of its may still succeed."""
     failure = report.failure
     if failure is None:
         return
     state, spent = request.state, Spent(request.state.cost_nanousd).plus(charged)
-    sent = retry.was_sent(failure)
-    if state.phase is not RequestPhase.ORDERED or report.attempt != state.attempt:
+    late = bool(state.awaited) and all(order.attempt != report.attempt for order in state.awaited)
+    if state.phase is not RequestPhase.ORDERED or late:
         if charged is not None:
-            kept = replace(state, cost_nanousd=spent.cost_nanousd, sent=state.sent + sent)
+            kept = replace(state, cost_nanousd=spent.cost_nanousd, sent=state.sent + retry.was_sent(failure))
             context.decision.changes.append(PutRequest(key, kept, request.routed))
         return
     if failure.kind is FailureKind.EXPIRED:
-        attempts, last = state.attempt, state.last_failure
-        answers.expire(request.routed, context.decision, attempts=attempts, spent=spent, last=last, now=context.now)
+        _expire(context, key, request, spent)
         return
     exclude = retry.verdict(failure, context.policy) is retry.Verdict.NEXT_CANDIDATE
-    moved = orders.after(state, failure, sent=sent, exclude=exclude, cost_nanousd=spent.cost_nanousd)
-    if context.state.calls_of.get(key, frozenset()) - {report.call_id}:
-        # The order was delivered twice, and the other call is not yet reported or lost.
+    moved = orders.after(state, request.routed, report, exclude=exclude, cost_nanousd=spent.cost_nanousd)
+    if moved.awaited or context.state.calls_of.get(key, frozenset()) - {report.call_id}:
+        # A hedge, or an order that was delivered twice: the other call is not yet reported or lost.
         context.decision.changes.append(PutRequest(key, moved, request.routed))
     else:
         _move_on(context, key, Open(moved, request.routed))
@@ -159,10 +164,15 @@ def _move_on(context: Context, key: str, request: Open) -> None:
         failure is None
         or retry.verdict(failure, policy) is retry.Verdict.GIVE_UP
         or state.sent >= policy.max_attempts
-        or len(state.excluded) >= len(request.routed.candidates)
+        or not orders.left(request.routed, state)
     ):
+        waiting = flights.followers(context.state, key, request.routed)
         spent = Spent(state.cost_nanousd)
-        answers.give_up(request.routed, state, context.decision, failure, spent=spent, now=context.now)
+        response = answers.give_up(request.routed, state, context.decision, failure, spent=spent, now=context.now)
+        if failure is not None and failure.kind in answers.OWN_FAULTS:
+            flights.share_error(waiting, response, context.decision, now=context.now)
+        else:
+            _promote(context, waiting)
         return
     _try(context, request, wait_s=retry.wait_s(failure, key, state.attempt, policy))
 
@@ -171,13 +181,21 @@ def _move_on(context: Context, key: str, request: Open) -> None:
 
 
 def _expire_if_due(context: Context, key: str, request: Open) -> None:
-    state = request.state
-    if context.now < state.deadline:
-        context.decision.timers.append(Timer(state.deadline, RequestDue(key)))
-        return
-    spent = Spent(state.cost_nanousd)
-    attempts, last = state.attempt, state.last_failure
-    answers.expire(request.routed, context.decision, attempts=attempts, spent=spent, last=last, now=context.now)
+    if context.now < request.state.deadline:
+        context.decision.timers.append(Timer(request.state.deadline, RequestDue(key)))
+    else:
+        _expire(context, key, request, Spent(request.state.cost_nanousd))
+
+
+def _hedge_if_due(context: Context, key: str, request: Open) -> None:
+    hedge_at = request.state.hedge_at
+    if hedge_at is None or context.now >= request.state.deadline:
+        _expire_if_due(context, key, request)
+    elif context.now < hedge_at:
+        context.decision.timers.append(Timer(hedge_at, RequestDue(key)))
+    else:
+        state, policy = context.state, context.policy
+        orders.hedge(state, request.routed, request.state, context.decision, policy=policy, now=context.now)
 
 
 def _wake(context: Context, key: str, request: Open) -> None:
@@ -241,6 +259,16 @@ def _remembered(state: LaneState) -> tuple[Iterable[tuple[datetime, Change]], ..
     )
 
 
+def _advised(context: Context, deployment: str, *, down: bool) -> None:
+    """The fleet's word: it opens a circuit as our own failures would, and closes one as our own success would."""
+    if not down:
+        _close_circuit(context, deployment)
+        return
+    found = context.state.circuits.get(deployment)
+    if (changed := circuit.shut(found, deployment, now=context.now, policy=context.policy)) is not None:
+        context.decision.changes.append(PutCircuit(changed))
+
+
 # --- shared --------------------------------------------------------------------------------------------------------------
 
 
@@ -252,6 +280,19 @@ def _try(context: Context, request: Open, *, wait_s: float) -> None:
         orders.park(state, routed, request.state, decision, wait_s=wait_s, policy=policy, now=now)
     else:
         orders.order(state, routed, request.state, index, decision, policy=policy, now=now)
+
+
+def _expire(context: Context, key: str, request: Open, spent: Spent) -> None:
+    waiting = flights.followers(context.state, key, request.routed)
+    attempts, last = request.state.attempt, request.state.last_failure
+    answers.expire(request.routed, context.decision, attempts=attempts, spent=spent, last=last, now=context.now)
+    _promote(context, waiting)
+
+
+def _promote(context: Context, waiting: list[Open]) -> None:
+    """Nobody is lost with a leader: the first who has time left makes the calls from now on."""
+    if (leader := flights.promoted(waiting, now=context.now)) is not None:
+        _try(context, leader, wait_s=0.0)
 
 
 def _settle(context: Context, report: CallReported, *, answers_request: bool) -> CostEvent | None:
@@ -295,18 +336,21 @@ ROUTED: Mapping[RequestPhase | None, Callable[[Context, RequestRouted], None]] =
     None: _admit,
     RequestPhase.ORDERED: _repeat,
     RequestPhase.PARKED: _repeat,
+    RequestPhase.FOLLOWING: _repeat,
     RequestPhase.FINISHED: _repeat,
 }
 DUE: Mapping[RequestPhase, Callable[[Context, str, Open], None]] = {
-    RequestPhase.ORDERED: _expire_if_due,
+    RequestPhase.ORDERED: _hedge_if_due,
     RequestPhase.PARKED: _wake,
+    RequestPhase.FOLLOWING: _expire_if_due,
 }
 
 
 def timers_of(state: LaneState) -> list[Timer]:
     """The timers of a state that was rebuilt from its changelog."""
-    requests = (
-        Timer(min(request.state.not_before or request.state.deadline, request.state.deadline), RequestDue(key))
-        for key, request in state.open.items()
-    )
+    requests = (Timer(_due(request.state), RequestDue(key)) for key, request in state.open.items())
     return [*requests, *(Timer(call.lost_at, CallDue(call.call_id)) for call in state.calls.values())]
+
+
+def _due(state: RequestState) -> datetime:
+    return min(state.not_before or state.deadline, state.hedge_at or state.deadline, state.deadline)

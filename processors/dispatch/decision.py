@@ -6,7 +6,7 @@ from datetime import datetime
 from processors.dispatch.events import CallDue, RequestDue
 from processors.dispatch.state import Change
 from schemas.calls import CallOrdered
-from schemas.ledger import CostEvent
+from schemas.ledger import CostEvent, CostTotal
 from schemas.outcomes import InferenceResponse
 
 Emission = CallOrdered | InferenceResponse | CostEvent
@@ -27,3 +27,5 @@ class Decision:
     changes: list[Change] = field(default_factory=list)
     records: list[Emission] = field(default_factory=list)
     timers: list[Timer] = field(default_factory=list)
+    totals: dict[str, CostTotal] = field(default_factory=dict)
+    """The totals among the changes, by key: several records of one decision may count in the same."""

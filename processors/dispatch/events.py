@@ -23,7 +23,7 @@ class Reported:
 
 @dataclass(frozen=True, slots=True)
 class RequestDue:
-    """A timer of a request: its deadline, or the end of its parking."""
+    """A timer of a request: its deadline, the end of its parking, or its hedge."""
 
     request_key: str
 
@@ -36,10 +36,18 @@ class CallDue:
 
 
 @dataclass(frozen=True, slots=True)
+class Advised:
+    """What the whole fleet's calls tell about a deployment has changed: it is down, or it is back."""
+
+    deployment: str
+    down: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Sweep:
     """Time to forget finished requests and adjusted calls that are older than the dedupe horizon, `most` of them at a time."""
 
     most: int
 
 
-Event = Routed | Reported | RequestDue | CallDue | Sweep
+Event = Routed | Reported | RequestDue | CallDue | Advised | Sweep

@@ -39,6 +39,7 @@ def start(state: LaneState, report: CallReported, decision: Decision, *, now: da
         input_tokens_estimate=report.input_tokens_estimate,
         output_tokens_bound=report.output_tokens_bound,
         user=request.routed.user if request else None,
+        arm=report.arm,
     )
     decision.changes.append(PutCall(call))
     decision.timers.append(Timer(call.lost_at, CallDue(call.call_id)))
@@ -144,5 +145,7 @@ def _book(state: LaneState, call: CallState, event: CostEvent, decision: Decisio
 
 def _total(state: LaneState, event: CostEvent, decision: Decision, *, now: datetime) -> None:
     key = totals.total_key(event)
-    decision.changes.append(PutTotal(key, totals.add(state.totals.get(key), event, now=now)))
+    total = totals.add(decision.totals.get(key) or state.totals.get(key), event, now=now)
+    decision.totals[key] = total
+    decision.changes.append(PutTotal(key, total))
     decision.records.append(event)

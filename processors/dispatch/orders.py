@@ -8,10 +8,11 @@ from processors.dispatch import circuit
 from processors.dispatch.decision import Decision, Timer
 from processors.dispatch.events import RequestDue
 from processors.dispatch.policy import DispatchPolicy
+from processors.dispatch.retry import was_sent
 from processors.dispatch.state import LaneState, PutCircuit, PutRequest, request_key
-from schemas.calls import CallOrdered, Failure
-from schemas.routing import RequestRouted
-from schemas.state import RequestPhase, RequestState
+from schemas.calls import CallOrdered, CallReported, FailureKind
+from schemas.routing import CandidateUse, RequestRouted
+from schemas.state import Awaited, RequestPhase, RequestState
 
 _FAR_FUTURE_S = 10**9
 
@@ -35,17 +36,26 @@ def admissible(
     state: LaneState, routed: RequestRouted, request: RequestState, *, now: datetime, skip: Iterable[int] = ()
 ) -> int | None:
     """Index of the best candidate that may be called now, or None."""
-    left_out = {*request.excluded, *skip}
-    for index, candidate in enumerate(routed.candidates):
-        if index not in left_out and circuit.admits(state.circuits.get(candidate.deployment), now=now):
+    skipped = set(skip)
+    for index in left(routed, request):
+        if index not in skipped and circuit.admits(state.circuits.get(routed.candidates[index].deployment), now=now):
             return index
     return None
 
 
+def left(routed: RequestRouted, request: RequestState) -> list[int]:
+    """The candidates, by index, that may yet answer the request: fallbacks come last, those for long inputs only once one was too long."""
+    excluded = request.excluded
+    return [
+        index
+        for index, candidate in enumerate(routed.candidates)
+        if index not in excluded and (candidate.use is not CandidateUse.CONTEXT or request.too_long)
+    ]
+
+
 def all_down(state: LaneState, routed: RequestRouted, request: RequestState) -> bool:
     """Whether the circuit of every candidate left is open."""
-    left = [c for index, c in enumerate(routed.candidates) if index not in request.excluded]
-    circuits = [state.circuits.get(candidate.deployment) for candidate in left]
+    circuits = [state.circuits.get(routed.candidates[index].deployment) for index in left(routed, request)]
     return all(found is not None and found.open_until is not None for found in circuits)
 
 
@@ -58,8 +68,8 @@ def probe_at(state: LaneState, routed: RequestRouted, request: RequestState, *, 
     """When the first circuit of the candidates left admits a call."""
     due = [
         found.open_until or now
-        for index, candidate in enumerate(routed.candidates)
-        if index not in request.excluded and (found := state.circuits.get(candidate.deployment)) is not None
+        for index in left(routed, request)
+        if (found := state.circuits.get(routed.candidates[index].deployment)) is not None
     ]
     return max(min(due, default=now), now)
 
@@ -74,7 +84,7 @@ def order(
     policy: DispatchPolicy,
     now: datetime,
 ) -> None:
-    """Order one call of the candidate at `index`."""
+    """Order one call of the candidate at `index`; beside an order that is awaited, as a hedge."""
     candidate = routed.candidates[index]
     if (probed := circuit.after_probe(state.circuits.get(candidate.deployment), now=now, policy=policy)) is not None:
         decision.changes.append(PutCircuit(probed))
@@ -96,12 +106,44 @@ def order(
             timeout_ms=candidate.timeout_ms,
             ordered_at=now,
             deadline=routed.deadline,
+            arm=routed.arm,
+            hedge=bool(request.awaited),
         )
     )
     key = request_key(routed.tenant, routed.request_id)
-    ordered = replace(request, phase=RequestPhase.ORDERED, attempt=attempt, candidate=index, not_before=None)
+    ordered = replace(
+        request,
+        phase=RequestPhase.ORDERED,
+        attempt=attempt,
+        candidate=index,
+        not_before=None,
+        awaited=(*request.awaited, Awaited(attempt, index)),
+        hedge_at=_hedge_at(routed, request, now),
+    )
     decision.changes.append(PutRequest(key, ordered, routed))
-    decision.timers.append(Timer(routed.deadline, RequestDue(key)))
+    decision.timers.append(Timer(ordered.hedge_at or routed.deadline, RequestDue(key)))
+
+
+def _hedge_at(routed: RequestRouted, request: RequestState, now: datetime) -> datetime | None:
+    """When a second call goes out beside the first one of a request; None: never."""
+    if routed.hedge_after_ms is None or request.attempt > 0:
+        return None
+    at = now + timedelta(milliseconds=routed.hedge_after_ms)
+    return at if at < routed.deadline else None
+
+
+def hedge(
+    state: LaneState, routed: RequestRouted, request: RequestState, decision: Decision, *, policy: DispatchPolicy, now: datetime
+) -> None:
+    """A second call, to the next candidate that is well; none when the request has no attempt left for it."""
+    key, asked = request_key(routed.tenant, routed.request_id), [order.candidate for order in request.awaited]
+    index = admissible(state, routed, request, now=now, skip=[*request.tried, *asked])
+    down = index is not None and (found := state.circuits.get(routed.candidates[index].deployment)) and found.open_until
+    if index is None or down or request.sent + len(asked) >= policy.max_attempts:
+        decision.changes.append(PutRequest(key, replace(request, hedge_at=None), routed))
+        decision.timers.append(Timer(routed.deadline, RequestDue(key)))
+        return
+    order(state, routed, request, index, decision, policy=policy, now=now)
 
 
 def park(
@@ -125,24 +167,44 @@ def park(
             until = max(until, now + (request.deadline - now) / 2)
     until = min(until, request.deadline)
     key = request_key(routed.tenant, routed.request_id)
-    parked = replace(request, phase=RequestPhase.PARKED, tried=(), not_before=until)
+    parked = replace(request, phase=RequestPhase.PARKED, tried=(), not_before=until, awaited=(), hedge_at=None)
     decision.changes.append(PutRequest(key, parked, routed))
     decision.timers.append(Timer(until, RequestDue(key)))
 
 
-def after(request: RequestState, failure: Failure, *, sent: bool, exclude: bool, cost_nanousd: int | None) -> RequestState:
-    """The request with one failure of its current candidate more."""
-    index = request.candidate
+def after(
+    request: RequestState, routed: RequestRouted, report: CallReported, *, exclude: bool, cost_nanousd: int | None
+) -> RequestState:
+    """The request with one failure of one of its orders more."""
+    failure = report.failure
+    if failure is None:
+        return request
+    too_long = failure.kind is FailureKind.CONTEXT_TOO_LONG
     return replace(
         request,
-        sent=request.sent + sent,
-        tried=(*request.tried, index),
-        excluded=(*request.excluded, index) if exclude else request.excluded,
+        sent=request.sent + was_sent(failure),
+        tried=(*request.tried, *_same(routed, report.deployment)),
+        excluded=(*request.excluded, *_unfit(routed, report.deployment, too_long=too_long)) if exclude else request.excluded,
         cost_nanousd=cost_nanousd,
         last_failure=failure,
+        awaited=tuple(order for order in request.awaited if order.attempt != report.attempt),
+        too_long=request.too_long or too_long,
     )
 
 
+def _same(routed: RequestRouted, deployment: str) -> list[int]:
+    return [index for index, candidate in enumerate(routed.candidates) if candidate.deployment == deployment]
+
+
+def _unfit(routed: RequestRouted, deployment: str, *, too_long: bool) -> list[int]:
+    """The candidates that can never answer, now that one of them cannot: where the input is too long, all that take less."""
+    same = _same(routed, deployment)
+    if not too_long or not same:
+        return same
+    taken = routed.candidates[same[0]].context_tokens
+    return same + [index for index, c in enumerate(routed.candidates) if index not in same and 0 < c.context_tokens < taken]
+
+
 def has_failed(request: RequestState) -> bool:
-    """Whether the order that is outstanding was already reported as failed, beside a call of its that may still run."""
-    return request.phase is RequestPhase.ORDERED and request.candidate in request.tried
+    """Whether all that was ordered was already reported as failed, beside a call of its that may still run."""
+    return request.phase is RequestPhase.ORDERED and not request.awaited

@@ -21,7 +21,16 @@ class Verdict(Enum):
 
 _INDETERMINATE = frozenset({FailureKind.TIMED_OUT, FailureKind.INTERRUPTED, FailureKind.CANCELLED, FailureKind.MALFORMED_REPLY})
 _CANDIDATE_ONLY = frozenset({FailureKind.UNAUTHORIZED, FailureKind.NOT_FOUND, FailureKind.CONTEXT_TOO_LONG})
-_SAFE = frozenset({FailureKind.RATE_LIMITED, FailureKind.OVERLOADED, FailureKind.SERVER_ERROR, FailureKind.UNREACHABLE})
+_SAFE = frozenset(
+    {
+        FailureKind.RATE_LIMITED,
+        FailureKind.LIMITED,
+        FailureKind.OVERLOADED,
+        FailureKind.SERVER_ERROR,
+        FailureKind.UNREACHABLE,
+    }
+)
+_NEVER_SENT = frozenset({FailureKind.UNREACHABLE, FailureKind.EXPIRED, FailureKind.LIMITED})
 
 
 def verdict(failure: Failure, policy: DispatchPolicy) -> Verdict:
@@ -40,7 +49,7 @@ def verdict(failure: Failure, policy: DispatchPolicy) -> Verdict:
 
 def was_sent(failure: Failure) -> bool:
     """Whether the call may have reached the provider, and so counts as an attempt."""
-    return not (failure.kind in {FailureKind.UNREACHABLE, FailureKind.EXPIRED} and failure.billing is Billing.NOT_BILLED)
+    return not (failure.kind in _NEVER_SENT and failure.billing is Billing.NOT_BILLED)
 
 
 def backoff_s(attempt: int, *, base_s: float, cap_s: float, jitter: float) -> float:

@@ -1,7 +1,7 @@
 """The state of one lane partition, and the changes that are all that ever alters it."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol, assert_never
 
@@ -102,10 +102,30 @@ class Totals(Protocol):
     def values(self) -> Iterable[CostTotal]: ...
 
 
+@dataclass(slots=True)
+class Flight:
+    """Open requests that ask the same: the one that makes the calls, and those that wait for its answer, the first first."""
+
+    leader: str | None = None
+    followers: dict[str, None] = field(default_factory=dict)
+
+
 class LaneState:
     """Everything that the dispatcher knows of one lane partition. Read freely; altered by `apply` alone."""
 
-    __slots__ = ("adjusted", "calls", "calls_of", "charged", "circuits", "finished", "open", "parked", "positions", "totals")
+    __slots__ = (
+        "adjusted",
+        "calls",
+        "calls_of",
+        "charged",
+        "circuits",
+        "finished",
+        "flights",
+        "open",
+        "parked",
+        "positions",
+        "totals",
+    )
 
     def __init__(self, finished: FinishedRequests | None = None, totals: Totals | None = None) -> None:
         self.open: dict[str, Open] = {}
@@ -123,6 +143,8 @@ class LaneState:
         """Calls whose charge was adjusted, by id; the longest ago first."""
         self.parked: dict[str, None] = {}
         """Keys of parked requests, the longest parked first."""
+        self.flights: dict[str, Flight] = {}
+        """Flights of open requests, by flight key."""
 
     def apply(self, change: Change) -> None:
         """Make one change. Changes of one decision are made in their order."""
@@ -141,8 +163,7 @@ class LaneState:
                 self.positions[topic] = next_offset
             case ForgetRequest(key):
                 self.finished.pop(key, None)
-                self.open.pop(key, None)
-                self.parked.pop(key, None)
+                self._close(key)
             case PutAdjusted(adjusted):
                 self.adjusted.pop(adjusted.call_id, None)
                 self.adjusted[adjusted.call_id] = adjusted
@@ -153,8 +174,7 @@ class LaneState:
 
     def _put_request(self, key: str, state: RequestState, routed: RequestRouted | None) -> None:
         if routed is None:
-            self.open.pop(key, None)
-            self.parked.pop(key, None)
+            self._close(key)
             if state.finished_at is None:
                 raise ValueError(f"request {key} is finished without a time")
             self.finished[key] = Finished(state.body_digest, state.finished_at, state.status)
@@ -164,6 +184,25 @@ class LaneState:
             self.parked.setdefault(key)
         else:
             self.parked.pop(key, None)
+        if routed.flight_key is not None:
+            flight = self.flights.setdefault(routed.flight_key, Flight())
+            if state.phase is RequestPhase.FOLLOWING:
+                flight.followers.setdefault(key)
+            else:
+                flight.followers.pop(key, None)
+                flight.leader = flight.leader or key
+
+    def _close(self, key: str) -> None:
+        self.parked.pop(key, None)
+        closed = self.open.pop(key, None)
+        flight_key = closed.routed.flight_key if closed else None
+        if flight_key is None or (flight := self.flights.get(flight_key)) is None:
+            return
+        flight.followers.pop(key, None)
+        if flight.leader == key:
+            flight.leader = None
+        if flight.leader is None and not flight.followers:
+            del self.flights[flight_key]
 
     def _put_call(self, call: CallState) -> None:
         if call.charged_at is not None:

@@ -7,7 +7,7 @@ from processors.providers.contract import Completion, Failed
 from schemas.calls import Billing, CallOrdered, CallPhase, CallReported, Failure, FailureKind
 from schemas.health import HealthEvent, HealthOutcome
 
-_OF_THE_REQUEST = frozenset({FailureKind.EXPIRED, FailureKind.CANCELLED, FailureKind.REJECTED, FailureKind.CONTEXT_TOO_LONG})
+_OF_THE_REQUEST = frozenset({FailureKind.EXPIRED, FailureKind.CANCELLED, FailureKind.REJECTED, FailureKind.CONTEXT_TOO_LONG, FailureKind.LIMITED})
 """Failures that tell nothing about the deployment."""
 
 
@@ -111,4 +111,5 @@ def _report(order: CallOrdered, call_id: str, phase: CallPhase, worker: str, now
         reported_at=now,
         input_tokens_estimate=order.input_tokens_estimate,
         output_tokens_bound=order.output_tokens_bound,
+        arm=order.arm,
     )

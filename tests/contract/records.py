@@ -315,6 +315,7 @@ EXAMPLES = {
                 last_failure=_FAILURE,
                 awaited=(Awaited(2, 1), Awaited(3, 0)),
                 hedge_at=AT,
+                too_long=True,
             ),
             call=CallState(
                 call_id="call-1",

@@ -51,7 +51,8 @@ def test_success_is_health():
 @pytest.mark.parametrize("kind", list(FailureKind))
 def test_failures_of_the_request_say_nothing_of_the_deployment(kind):
     event = reports.health(STARTED, failed(kind), in_flight=1, now=LATER, latency_ms=5)
-    if kind in {FailureKind.EXPIRED, FailureKind.CANCELLED, FailureKind.REJECTED, FailureKind.CONTEXT_TOO_LONG}:
+    silent = {FailureKind.EXPIRED, FailureKind.CANCELLED, FailureKind.REJECTED, FailureKind.CONTEXT_TOO_LONG, FailureKind.LIMITED}
+    if kind in silent:
         assert event is None
     else:
         assert (event.outcome, event.failure_kind, event.http_status, event.retry_after_s) == (
