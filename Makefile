@@ -56,6 +56,16 @@ bench: install ## measure the pipeline; writes bench/results/latest.json
 bench-peers: install ## measure HTTP gateways beside it, each in an environment of its own
 	$(BIN)/python bench/peers.py
 
+.PHONY: eval-classify eval-routing eval-semantic
+eval-classify: install-dev ## task kinds on a file of prompts with categories (DATA=file); writes bench/results/classify.json
+	$(BIN)/python -m bench.classify.evaluate --data $(DATA)
+
+eval-routing: install-dev ## quality per cost on a file of outcomes (DATA=file); writes bench/results/routing.json
+	$(BIN)/python -m bench.routing.evaluate --data $(DATA)
+
+eval-semantic: install-dev ## the semantic cache on a file of pairs (DATA=file); writes bench/results/semantic.json
+	$(BIN)/python -m bench.semantic.evaluate --data $(DATA)
+
 install: $(VENV)/.installed ## .venv with what Penstock runs on
 
 install-dev: $(VENV)/.installed-dev ## .venv with what its tests need as well

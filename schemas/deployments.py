@@ -1,9 +1,10 @@
 """What routing chooses between: a deployment is a provider, a model and an address."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
 
+from schemas.policies import Routing
 from schemas.requests import Operation
 
 
@@ -46,6 +47,9 @@ class Deployment:
 
     `context_tokens` bounds input and output together; `max_output_tokens` is what one call may return at most;
     `max_concurrency` bounds the calls in flight of one worker process; `timeout_s` bounds one call as a whole.
+    `requests_per_minute` and `tokens_per_minute` bound what workers send; None: nothing is bounded.
+    `environments`: where it may be called; empty: everywhere. `context_fallbacks` are selectors of deployments to call when
+    this one says that the input is too long.
     """
 
     name: str
@@ -60,6 +64,10 @@ class Deployment:
     vision: bool = False
     json_mode: bool = True
     price: Price | None = None
+    requests_per_minute: int | None = None
+    tokens_per_minute: int | None = None
+    environments: frozenset[str] = frozenset()
+    context_fallbacks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,13 +78,24 @@ class TenantSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class CacheTtl:
+    """How long answers are kept, in seconds. `default_s` None: as the settings say."""
+
+    default_s: int | None = None
+    by_model: dict[str, int] = field(default_factory=dict)
+    by_task_kind: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class DeploymentCatalogue:
-    """What the operator's YAML says: providers and deployments by name, tenants' settings, and its version."""
+    """What the operator's YAML says: providers and deployments, tenants' settings, how to route and to cache, and its version."""
 
     version: str
     providers: dict[str, Provider]
     deployments: tuple[Deployment, ...]
     tenants: dict[str, TenantSettings]
+    routing: Routing = field(default_factory=Routing)
+    cache: CacheTtl = field(default_factory=CacheTtl)
 
     def deployment(self, name: str) -> Deployment | None:
         return next((d for d in self.deployments if d.name == name), None)

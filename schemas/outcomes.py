@@ -26,6 +26,11 @@ class CacheState(StrEnum):
     SEMANTIC = "semantic"
     SHARED = "shared"
 
+    @property
+    def served(self) -> bool:
+        """Whether the request was answered without a call of its own."""
+        return self in {CacheState.HIT, CacheState.SEMANTIC, CacheState.SHARED}
+
 
 @dataclass(frozen=True, slots=True)
 class ErrorInfo:

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from schemas.outcomes import DeadLetter
 from schemas.serde import Serde
-from streams import clock, topics
+from streams import clock, metrics, topics
 from streams.publisher import Outgoing
 
 MAX_VALUE_BYTES = 256 * 1024
@@ -56,6 +56,7 @@ def dead_letter(
 ) -> Outgoing:
     """The record, its position and what is wrong with it, for ai.dead-letters. Long values, keys and headers are cut."""
     value = record.value or b""
+    metrics.DEAD_LETTERS.labels(stage, reason).inc()
     letter = DeadLetter(
         topic=record.topic,
         partition=record.partition,

@@ -13,6 +13,7 @@ import structlog
 from schemas.errors import SettingsError
 from streams.bootstrap import broker_answers
 from streams.logs import configure_logging
+from streams.metrics import serving
 from streams.runtime import Runtime, open_runtime
 from streams.settings import Settings
 
@@ -24,6 +25,7 @@ _MODULES = {
     "intake": "streams.agents.intake",
     "dispatch": "streams.dispatcher.role",
     "tables": "streams.agents.tables",
+    "health": "streams.agents.health",
     "calls": "streams.workers.provider",
 }
 _COLLECT_AFTER = 20_000
@@ -38,7 +40,7 @@ def module_of(role: str) -> str:
     """
     name, _, provider = role.partition(":")
     if name not in _MODULES or (name == "calls") != bool(provider):
-        raise SettingsError(f"there is no role {role!r}; choose intake, dispatch, tables, or calls:<provider>")
+        raise SettingsError(f"there is no role {role!r}; choose intake, dispatch, tables, health, or calls:<provider>")
     return _MODULES[name]
 
 
@@ -60,6 +62,14 @@ async def run_role(role: str, settings: Settings, *, on_ready: Callable[[], None
         loop.add_signal_handler(number, stop.set)
     if not await broker_answers(settings, stop):
         return
+    with serving(settings) as port:
+        if port is not None:
+            log.info("metrics_served", port=port)
+        await _run(role, settings, run, stop, on_ready)
+    log.info("role_stopped", role=role)
+
+
+async def _run(role: str, settings: Settings, run: RunRole, stop: asyncio.Event, on_ready: Callable[[], None]) -> None:
     async with open_runtime(settings, role) as runtime:
 
         def ready() -> None:
@@ -67,7 +77,6 @@ async def run_role(role: str, settings: Settings, *, on_ready: Callable[[], None
             on_ready()
 
         await run(runtime, stop, ready)
-    log.info("role_stopped", role=role)
 
 
 def _announce_ready(role: str) -> None:

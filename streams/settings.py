@@ -58,9 +58,19 @@ class Settings(BaseSettings):
     dedupe_horizon_s: float = Field(86_400.0, gt=0, description="How long a finished request_id is remembered.")
     drain_timeout_s: float = Field(25.0, gt=0, description="How long SIGTERM waits for calls in flight.")
     cache_ttl_s: int = Field(3_600, ge=1)
+    cache_secret: SecretStr | None = Field(
+        None, min_length=16, description="Seals kept answers; None: one that is made once for the data directory."
+    )
     cache_timeout_ms: int = Field(50, ge=1, description="A cache that is slower counts as a miss.")
     l1_cache_entries: int = Field(10_000, ge=0)
+    single_flight: bool = Field(True, description="Identical open requests share one call.")
+    quality_model_file: Path | None = Field(None, description="Says which prompts gain by dear models; None: the built-in one.")
+    environment: str | None = Field(None, description="Where this runs, such as development or production: routing may go by it.")
     intake_batch: int = Field(256, ge=1)
+    metrics_port: int | None = Field(None, ge=0, le=65_535, description="Where Prometheus reads this process; 0: any free port.")
+    metrics_address: str = Field("127.0.0.1", description="The address that the metrics are served on.")
+    probe_after_s: float = Field(60.0, gt=0, description="Without a call for so long, a deployment is probed.")
+    probe_every_s: float = Field(60.0, gt=0, description="How often a deployment without calls is probed.")
     log_level: str = "INFO"
 
     def kafka_security(self) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from schemas.calls import CallOrdered, CallReported
 from schemas.feedback import FeedbackGiven
-from schemas.health import HealthEvent
+from schemas.health import AlertRaised, HealthEvent
 from schemas.ledger import CostEvent, CostTotal
 from schemas.outcomes import DeadLetter, InferenceResponse, ResponseChunk
 from schemas.requests import InferenceRequest
@@ -24,6 +24,7 @@ COST_TOTALS = "ai.cost-totals"
 CHANGELOG = "ai.dispatch-changelog"
 CHUNKS = "ai.chunks"
 HEALTH = "ai.health"
+ALERTS = "ai.alerts"
 DEAD_LETTERS = "ai.dead-letters"
 FEEDBACK = "ai.feedback"
 
@@ -86,6 +87,7 @@ _FIXED = (
     ),
     Topic(CHUNKS, ResponseChunk, key="request_id", retention_ms=_DAY_MS),
     Topic(HEALTH, HealthEvent, key="deployment", spread=Spread.SINGLE, retention_ms=_DAY_MS),
+    Topic(ALERTS, AlertRaised, key="kind/subject", spread=Spread.SINGLE, retention_ms=30 * _DAY_MS),
     Topic(FEEDBACK, FeedbackGiven, key="request_id", retention_ms=400 * _DAY_MS),
     Topic(DEAD_LETTERS, DeadLetter, key="topic-partition-offset", spread=Spread.SINGLE, retention_ms=30 * _DAY_MS),
 )

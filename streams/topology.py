@@ -40,7 +40,7 @@ class Sink:
 
 @dataclass(frozen=True, slots=True)
 class Hop:
-    """One agent of one role; the dispatcher is the one that is no Faust agent.
+    """One agent of one role; the dispatcher and `health` are no Faust agents.
 
     `sources` are consumed as the group of the role; `follows` are read whole by every process of the role, without a group.
     `tables` are what the hop remembers between records: the dispatcher's state stands in its changelog, all others are
@@ -80,11 +80,24 @@ HOPS = (
         sources=(topics.RESPONSES,),
         follows=(topics.COST_TOTALS,),
         tables=("answer cache (write)", "cost totals")),
+    Hop("health", "health", "raises alerts, probes idle deployments",
+        sources=(topics.HEALTH,),
+        sinks=(Sink(topics.ALERTS, _SURE), Sink(topics.HEALTH, _EARLY)),
+        follows=(topics.COSTS, topics.DEAD_LETTERS, topics.ALERTS),
+        tables=("health of deployments", "alerts that stand")),
 )
 # fmt: on
 
 PUBLISHED_BY_YOU = (topics.REQUESTS, topics.FEEDBACK)
-READ_BY_YOU = (topics.RESPONSES, topics.CHUNKS, topics.COSTS, topics.COST_TOTALS, topics.FEEDBACK, topics.DEAD_LETTERS)
+READ_BY_YOU = (
+    topics.RESPONSES,
+    topics.CHUNKS,
+    topics.COSTS,
+    topics.COST_TOTALS,
+    topics.FEEDBACK,
+    topics.DEAD_LETTERS,
+    topics.ALERTS,
+)
 """The topics that are an interface: the others may change with a release."""
 
 
@@ -92,7 +105,7 @@ def roles() -> tuple[str, ...]:
     """Every role once, in the order of the way of a request.
 
     >>> roles()
-    ('intake', 'dispatch', 'calls:<provider>', 'tables')
+    ('intake', 'dispatch', 'calls:<provider>', 'tables', 'health')
     """
     return tuple(dict.fromkeys(hop.role for hop in HOPS))
 

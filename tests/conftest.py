@@ -11,6 +11,11 @@ gc.disable()
 
 import hypothesis.internal.reflection  # noqa: E402, F401 - with the garbage collector off
 import pytest  # noqa: E402
+from hypothesis import HealthCheck, settings  # noqa: E402
+
+# A machine that is busy is no defect: no example is judged by its time.
+settings.register_profile("penstock", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("penstock")
 
 
 @pytest.hookimpl(wrapper=True)

@@ -7,6 +7,7 @@ pass-through JSON parsed, so that neither its spacing nor the order of its field
 import hashlib
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote
 
 import orjson
 
@@ -18,7 +19,7 @@ _KEY_VERSION = "penstock-answer/1"
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """`cache_key` is None when the sender wants no caching; `body_digest` has 32 bytes."""
+    """`cache_key` is `<tenant>:<model>:<digest>`, None when the sender wants no caching; `body_digest` has 32 bytes."""
 
     cache_key: str | None
     body_digest: bytes
@@ -43,17 +44,6 @@ def identify(request: InferenceRequest) -> Identity:
     )
 
 
-def ttl_s(request: InferenceRequest, *, default_s: int) -> int | None:
-    """How long, in seconds, the answer may be kept; None: it must not be kept.
-
-    >>> ttl_s(InferenceRequest("r", "t", "m"), default_s=60)
-    60
-    """
-    if request.cache.mode is CacheMode.OFF:
-        return None
-    return request.cache.ttl_s or default_s
-
-
 def reads_cache(request: InferenceRequest) -> bool:
     return request.cache.mode is CacheMode.DEFAULT
 
@@ -61,7 +51,17 @@ def reads_cache(request: InferenceRequest) -> bool:
 def _cache_key(request: InferenceRequest, question: bytes) -> str:
     preferences = request.preferences
     answering = [preferences.provider] if preferences.provider is not None else sorted(set(preferences.providers))
-    return hashlib.sha256(_canonical([_KEY_VERSION, request.tenant, answering]) + question).hexdigest()
+    digest = hashlib.sha256(_canonical([_KEY_VERSION, request.tenant, answering]) + question).hexdigest()
+    return f"{key_part(request.tenant)}:{key_part(request.model)}:{digest}"
+
+
+def key_part(text: str) -> str:
+    """A tenant or a model as it stands in a cache key: without a colon, and without what a search pattern gives a meaning.
+
+    >>> key_part("acme/eu:*")
+    'acme%2Feu%3A%2A'
+    """
+    return quote(text, safe="")
 
 
 def _body_digest(request: InferenceRequest, question: bytes) -> bytes:

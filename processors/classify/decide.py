@@ -1,28 +1,27 @@
-"""Classify a request: simple honest rules. Words speak for kinds of tasks; where none speaks, the kind is `other`."""
+"""Classify requests: what each is about and how sure that is, how hard, how long, in which language, and what it needs.
 
-import re
+In two steps, so that one embedding serves a batch and a request that makes trouble makes it alone: `read` takes one request
+and needs no vector; `judge` takes what was read of many, and an embedder. `decide` is both.
+"""
+
+from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 
 from processors.classify import tokens
-from processors.classify.lexicon import GREETINGS, HARD_WORDS, PHRASES, WORDS, TaskKind
+from processors.classify.asked import Asked, asked
+from processors.classify.complexity import Complexity, complexity_of
+from processors.classify.head import Read, join, shipped
+from processors.classify.kinds import TaskKind
+from processors.classify.language import language_of
+from processors.classify.sensitivity import Sensitivity, nothing
+from processors.classify.signs import words_of
+from processors.embedding import Embedder, Vectors
 from schemas.requests import InferenceRequest, Operation
 
-_HEAD_CHARS = 600
-_TAIL_CHARS = 200
-_THRESHOLD = 2
-_CODE_FENCE_WEIGHT = 4
-_FORMULA_WEIGHT = 3
-_CHAT_WORDS = 6
-_ORDER = tuple(TaskKind)
-_word = re.compile(r"[a-z]+[+#]*")
-_formula = re.compile(r"\d\s*[-+*/^=<>|]\s*[\da-z(]|\b[a-z]\s?[-+*/^=]\s?[\da-z]\b|\b[a-z]\([a-z\d]\)")
-
-
-class Complexity(StrEnum):
-    LOW = "low"
-    MEDIUM = "medium"
-    HIGH = "high"
+CLASSIFIER = shipped().version
+"""Names the weights. Another version may call the same request another kind."""
+_IN_WORDS = frozenset({Operation.CHAT, Operation.TEXT_COMPLETION})
+_KINDS = tuple(TaskKind)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +35,11 @@ class Needs:
 
 @dataclass(frozen=True, slots=True)
 class Classified:
-    """A request and what routing wants to know about it. `max_output_tokens` is the request's own bound, None: it has none."""
+    """A request and what routing wants to know about it. `max_output_tokens` is the request's own bound, None: it has none.
+
+    `confidence` is the calibrated share of `task_kind`; where that is `other` for want of a surer kind, the share of the best
+    one. `vector` is the embedding of what was last asked, None where no text is; `whole`: nothing of that text was left out.
+    """
 
     request: InferenceRequest
     operation: Operation
@@ -45,67 +48,104 @@ class Classified:
     input_tokens_estimate: int
     max_output_tokens: int | None
     needs: Needs
+    confidence: float = 0.0
+    language: str = "und"
+    sensitivity: tuple[str, ...] = ()
+    vector: Vectors | None = None
+    whole: bool = True
 
 
-def decide(request: InferenceRequest) -> Classified:
-    """The classified request."""
-    text = _asked(request)
-    lower = (text if len(text) <= _HEAD_CHARS + _TAIL_CHARS else f"{text[:_HEAD_CHARS]} {text[-_TAIL_CHARS:]}").lower()
-    words = set(_word.findall(lower))
-    kind = _kind(lower, words, fenced="```" in text) if request.operation in _IN_WORDS else TaskKind.OTHER
-    estimate = tokens.of_request(request)
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What one request shows without a vector.
+
+    `reads` holds what the head needs of each turn, oldest first. There are none where the kind is not told by words.
+    """
+
+    request: InferenceRequest
+    asked: Asked
+    words: tuple[str, ...]
+    reads: tuple[Read, ...]
+    language: str
+    input_tokens_estimate: int
+    sensitivity: tuple[str, ...]
+
+
+def decide(requests: Sequence[InferenceRequest], embedder: Embedder, *, sensitivity: Sensitivity = nothing) -> list[Classified]:
+    """The classified requests, in order. A request's answer does not depend on the others."""
+    return judge([read(request, sensitivity=sensitivity) for request in requests], embedder)
+
+
+def read(request: InferenceRequest, *, sensitivity: Sensitivity = nothing) -> Reading:
+    """What one request shows by itself."""
+    question = asked(request)
+    words = words_of(question.text)
+    reads: tuple[Read, ...] = ()
+    if request.operation in _IN_WORDS and not question.text.isspace() and question.text:
+        head = shipped()
+        reads = (*(head.read(text, words_of(text)) for text in question.earlier), head.read(question.text, words))
+    return Reading(
+        request=request,
+        asked=question,
+        words=tuple(words),
+        reads=reads,
+        language=language_of(question.text, words),
+        input_tokens_estimate=tokens.of_request(request),
+        sensitivity=tuple(sensitivity(request)),
+    )
+
+
+def judge(readings: Sequence[Reading], embedder: Embedder) -> list[Classified]:
+    """The classified requests of these readings: one embedding for all.
+
+    Raises ValueError for an embedder that the weights are not of.
+    """
+    if (wanted := shipped().embedder) != embedder.name:
+        raise ValueError(f"the classifier's weights are for the embedder {wanted}, not for {embedder.name}")
+    texts = [text for reading in readings for text in _texts(reading)]
+    vectors = embedder.embed(texts)
+    classified: list[Classified] = []
+    start = 0
+    for reading in readings:
+        end = start + len(_texts(reading))
+        classified.append(_classified(reading, vectors[start:end]))
+        start = end
+    return classified
+
+
+def _texts(reading: Reading) -> tuple[str, ...]:
+    text = reading.asked.text
+    return (*reading.asked.earlier, text) if reading.reads else (text,) if text else ()
+
+
+def _classified(reading: Reading, vectors: Vectors) -> Classified:
+    request = reading.request
+    kind, confidence = _kind(reading.reads, vectors)
     return Classified(
         request=request,
         operation=request.operation,
         task_kind=kind,
-        complexity=_complexity(request, kind, words, estimate),
-        input_tokens_estimate=estimate,
+        complexity=complexity_of(request, kind, reading.words, reading.input_tokens_estimate),
+        input_tokens_estimate=reading.input_tokens_estimate,
         max_output_tokens=0 if request.operation is Operation.EMBEDDINGS else request.sampling.max_output_tokens,
         needs=_needs(request),
+        confidence=confidence,
+        language=reading.language,
+        sensitivity=reading.sensitivity,
+        vector=vectors[-1] if len(vectors) else None,
+        whole=reading.asked.whole,
     )
 
 
-_IN_WORDS = frozenset({Operation.CHAT, Operation.TEXT_COMPLETION})
-
-
-def _asked(request: InferenceRequest) -> str:
-    """What the sender last asked: the last user message, else the first input text."""
-    for message in reversed(request.messages):
-        if message.role == "user":
-            if message.content is not None:
-                return message.content
-            return " ".join(part.text for part in message.parts if part.text)
-    return request.input[0] if request.input else ""
-
-
-def _kind(lower: str, words: set[str], *, fenced: bool) -> TaskKind:
-    scores: dict[TaskKind, int] = {}
-    for word in words & WORDS.keys():
-        for kind, weight in WORDS[word]:
-            scores[kind] = scores.get(kind, 0) + weight
-    for phrase, kind, weight in PHRASES:
-        if phrase in lower:
-            scores[kind] = scores.get(kind, 0) + weight
-    if fenced:
-        scores[TaskKind.CODING] = scores.get(TaskKind.CODING, 0) + _CODE_FENCE_WEIGHT
-    if _formula.search(lower):
-        scores[TaskKind.MATH] = scores.get(TaskKind.MATH, 0) + _FORMULA_WEIGHT
-    best = max(scores.values(), default=0)
-    if best < _THRESHOLD:
-        return TaskKind.CHAT if 0 < len(words) <= _CHAT_WORDS and words & GREETINGS else TaskKind.OTHER
-    return next(kind for kind in _ORDER if scores.get(kind) == best)
-
-
-def _complexity(request: InferenceRequest, kind: TaskKind, words: set[str], input_tokens: int) -> Complexity:
-    """How much work the answer takes, by five signs, each worth a point: none is low, one or two medium, three or more high."""
-    points = (
-        (kind in {TaskKind.MATH, TaskKind.CODING, TaskKind.REASONING})
-        + (input_tokens > 500)
-        + (input_tokens > 4_000)
-        + (request.tools_json is not None or len(request.messages) > 6)
-        + (not words.isdisjoint(HARD_WORDS))
-    )
-    return Complexity.LOW if points == 0 else Complexity.MEDIUM if points <= 2 else Complexity.HIGH
+def _kind(reads: Sequence[Read], vectors: Vectors) -> tuple[TaskKind, float]:
+    if not reads:
+        return TaskKind.OTHER, 0.0
+    head = shipped()
+    shares = join(head.probabilities(turn, vector) for turn, vector in zip(reads, vectors, strict=True))
+    best = int(shares.argmax())
+    # Rounded, so that a processor that adds in another order says the same.
+    confidence = round(float(shares[best]), 3)
+    return (_KINDS[best] if confidence >= head.threshold else TaskKind.OTHER), confidence
 
 
 def _needs(request: InferenceRequest) -> Needs:

@@ -50,7 +50,8 @@ def finish(
 ) -> InferenceResponse:
     """Emit the final response, remember that the request is finished, and return the response.
 
-    It says what a call answered, an earlier answer, or `output`; `shared`: the earlier answer is that of a request that was under way at the same time.
+    It says what a call answered, an earlier answer, or `output`; `shared`: the earlier answer is that of a request that was
+    under way at the same time.
     """
     if answer is not None:
         output = answer.output

@@ -75,7 +75,7 @@ def _admit(context: Context, routed: RequestRouted) -> None:
     elif routed.cached is not None:
         ledger.avoid(context.state, routed, decision, now=now)
         answers.finish(routed, decision, ResponseStatus.OK, attempts=0, spent=spent, now=now, cached=routed.cached)
-    elif not routed.candidates:
+    elif not orders.left(routed, request):
         answers.give_up(routed, request, decision, None, spent=spent, now=now)
     elif flights.leads(context.state, routed):
         flights.follow(routed, request, decision)
@@ -135,16 +135,17 @@ def _failed(context: Context, key: str, request: Open, report: CallReported, cha
         return
     state, spent = request.state, Spent(request.state.cost_nanousd).plus(charged)
     late = bool(state.awaited) and all(order.attempt != report.attempt for order in state.awaited)
-    if state.phase is not RequestPhase.ORDERED or late:
+    told_again = charged is None and orders.has_failed(state)
+    if state.phase is not RequestPhase.ORDERED or late or told_again:
         if charged is not None:
             kept = replace(state, cost_nanousd=spent.cost_nanousd, sent=state.sent + retry.was_sent(failure))
             context.decision.changes.append(PutRequest(key, kept, request.routed))
         return
-    if failure.kind is FailureKind.EXPIRED:
-        _expire(context, key, request, spent)
-        return
     exclude = retry.verdict(failure, context.policy) is retry.Verdict.NEXT_CANDIDATE
     moved = orders.after(state, request.routed, report, exclude=exclude, cost_nanousd=spent.cost_nanousd)
+    if state.last_failure is not None and retry.verdict(state.last_failure, context.policy) is retry.Verdict.GIVE_UP:
+        # It is open for the sake of another call: that this one failed otherwise does not make it worth a further one.
+        moved = replace(moved, last_failure=state.last_failure)
     if moved.awaited or context.state.calls_of.get(key, frozenset()) - {report.call_id}:
         # A hedge, or an order that was delivered twice: the other call is not yet reported or lost.
         context.decision.changes.append(PutRequest(key, moved, request.routed))
@@ -159,6 +160,9 @@ def _move_on(context: Context, key: str, request: Open) -> None:
         # Another call of its may have succeeded further on in the log: the timer of the deadline waits for the log.
         context.decision.changes.append(PutRequest(key, state, request.routed))
         context.decision.timers.append(Timer(state.deadline, RequestDue(key)))
+        return
+    if failure is not None and failure.kind is FailureKind.EXPIRED:
+        _expire(context, key, request, Spent(state.cost_nanousd))
         return
     if (
         failure is None
@@ -189,7 +193,7 @@ def _expire_if_due(context: Context, key: str, request: Open) -> None:
 
 def _hedge_if_due(context: Context, key: str, request: Open) -> None:
     hedge_at = request.state.hedge_at
-    if hedge_at is None or context.now >= request.state.deadline:
+    if hedge_at is None or not request.state.awaited or context.now >= request.state.deadline:
         _expire_if_due(context, key, request)
     elif context.now < hedge_at:
         context.decision.timers.append(Timer(hedge_at, RequestDue(key)))
@@ -292,7 +296,11 @@ def _expire(context: Context, key: str, request: Open, spent: Spent) -> None:
 def _promote(context: Context, waiting: list[Open]) -> None:
     """Nobody is lost with a leader: the first who has time left makes the calls from now on."""
     if (leader := flights.promoted(waiting, now=context.now)) is not None:
-        _try(context, leader, wait_s=0.0)
+        # A circuit that this decision opens is not yet in the state that is read.
+        changed = [change.circuit for change in context.decision.changes if isinstance(change, PutCircuit)]
+        opened = {found.deployment for found in changed if found.open_until is not None}
+        down = [index for index, candidate in enumerate(leader.routed.candidates) if candidate.deployment in opened]
+        _try(context, Open(replace(leader.state, tried=tuple(down)), leader.routed), wait_s=0.0)
 
 
 def _settle(context: Context, report: CallReported, *, answers_request: bool) -> CostEvent | None:

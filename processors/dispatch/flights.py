@@ -1,7 +1,7 @@
 """Flights: identical open requests of a lane share one call.
 
 1. The first of them makes the calls; those that come while it is open follow it, each with a state and a deadline of its own.
-2. Its answer is theirs, if it may be given to others at all: in the same transaction, each with its own final and a cost event of 0.
+2. Its answer is theirs, if it may be given to others at all: in one transaction, each with a final and a cost event of 0.
 3. An error that all of them would meet is theirs, too. Any other end promotes the first follower: nobody is lost with a leader.
 """
 
@@ -25,7 +25,7 @@ MAX_SHARED_BYTES = 16 * 1024 * 1024
 
 def leads(state: LaneState, routed: RequestRouted) -> bool:
     """Whether another open request makes the calls of the flight that the request belongs to."""
-    flight = state.flights.get(routed.flight_key) if routed.flight_key is not None else None
+    flight = state.flight(routed)
     return flight is not None and flight.leader is not None
 
 
@@ -38,7 +38,7 @@ def follow(routed: RequestRouted, request: RequestState, decision: Decision) -> 
 
 def followers(state: LaneState, key: str, routed: RequestRouted) -> list[Open]:
     """The requests that wait for this one, the first first; none when it is no leader."""
-    flight = state.flights.get(routed.flight_key) if routed.flight_key is not None else None
+    flight = state.flight(routed)
     if flight is None or flight.leader != key:
         return []
     return [state.open[follower] for follower in flight.followers]
@@ -60,7 +60,7 @@ def share(
         cost_nanousd=response.cost_nanousd,
         request_id=response.request_id,
     )
-    most = max(1, MAX_SHARED_BYTES // _bytes(response.output))
+    most = max(1, MAX_SHARED_BYTES // size_of(response.output))
     for follower in waiting[:most]:
         routed = replace(follower.routed, cached=answer)
         ledger.avoid(state, routed, decision, now=now)
@@ -80,7 +80,7 @@ def promoted(waiting: list[Open], *, now: datetime) -> Open | None:
     return None if found is None else Open(replace(found.state, phase=RequestPhase.PARKED), found.routed)
 
 
-def _bytes(output: Output) -> int:
-    """About what a copy of the answer takes in the log."""
+def size_of(output: Output) -> int:
+    """About what a copy of the answer takes, in bytes."""
     texts = (output.content, output.reasoning, output.data_json, *(call.arguments_json for call in output.tool_calls))
     return 512 + sum(len(text.encode()) for text in texts if text) + 4 * sum(len(vector) for vector in output.embeddings)

@@ -44,13 +44,14 @@ def admissible(
 
 
 def left(routed: RequestRouted, request: RequestState) -> list[int]:
-    """The candidates, by index, that may yet answer the request: fallbacks come last, those for long inputs only once one was too long."""
-    excluded = request.excluded
-    return [
+    """The candidates, by index, that may yet answer the request: fallbacks last, those for long inputs once one was too long."""
+    excluded, candidates = request.excluded, routed.candidates
+    found = [
         index
-        for index, candidate in enumerate(routed.candidates)
+        for index, candidate in enumerate(candidates)
         if index not in excluded and (candidate.use is not CandidateUse.CONTEXT or request.too_long)
     ]
+    return sorted(found, key=lambda index: candidates[index].use is CandidateUse.FALLBACK)
 
 
 def all_down(state: LaneState, routed: RequestRouted, request: RequestState) -> bool:
@@ -135,15 +136,25 @@ def _hedge_at(routed: RequestRouted, request: RequestState, now: datetime) -> da
 def hedge(
     state: LaneState, routed: RequestRouted, request: RequestState, decision: Decision, *, policy: DispatchPolicy, now: datetime
 ) -> None:
-    """A second call, to the next candidate that is well; none when the request has no attempt left for it."""
+    """A second call, to the next candidate that is well and no fallback; none when the request has no attempt left for it."""
     key, asked = request_key(routed.tenant, routed.request_id), [order.candidate for order in request.awaited]
-    index = admissible(state, routed, request, now=now, skip=[*request.tried, *asked])
-    down = index is not None and (found := state.circuits.get(routed.candidates[index].deployment)) and found.open_until
-    if index is None or down or request.sent + len(asked) >= policy.max_attempts:
+    skipped = [*request.tried, *asked, *_unwell(state, routed)]
+    index = admissible(state, routed, request, now=now, skip=skipped)
+    if index is None or request.sent + len(asked) >= policy.max_attempts:
         decision.changes.append(PutRequest(key, replace(request, hedge_at=None), routed))
         decision.timers.append(Timer(routed.deadline, RequestDue(key)))
         return
     order(state, routed, request, index, decision, policy=policy, now=now)
+
+
+def _unwell(state: LaneState, routed: RequestRouted) -> list[int]:
+    """The candidates that no hedge goes to: their circuit is open, or they are for when no other is left."""
+    return [
+        index
+        for index, candidate in enumerate(routed.candidates)
+        if candidate.use is CandidateUse.FALLBACK
+        or ((found := state.circuits.get(candidate.deployment)) is not None and found.open_until is not None)
+    ]
 
 
 def park(

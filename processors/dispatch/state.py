@@ -104,10 +104,17 @@ class Totals(Protocol):
 
 @dataclass(slots=True)
 class Flight:
-    """Open requests that ask the same: the one that makes the calls, and those that wait for its answer, the first first."""
+    """Open requests that ask the same: the one that makes the calls, and those that wait for its answer, the first first.
 
-    leader: str | None = None
+    While a changelog is read again there may be two `callers` for a moment: the records of one transaction are in no order.
+    """
+
+    callers: dict[str, None] = field(default_factory=dict)
     followers: dict[str, None] = field(default_factory=dict)
+
+    @property
+    def leader(self) -> str | None:
+        return next(iter(self.callers), None)
 
 
 class LaneState:
@@ -144,7 +151,7 @@ class LaneState:
         self.parked: dict[str, None] = {}
         """Keys of parked requests, the longest parked first."""
         self.flights: dict[str, Flight] = {}
-        """Flights of open requests, by flight key."""
+        """Flights of open requests, by tenant and flight key."""
 
     def apply(self, change: Change) -> None:
         """Make one change. Changes of one decision are made in their order."""
@@ -172,6 +179,10 @@ class LaneState:
             case _:
                 assert_never(change)
 
+    def flight(self, routed: RequestRouted) -> Flight | None:
+        """The flight that the request belongs to, or would. Tenants share nothing, whatever their keys."""
+        return None if routed.flight_key is None else self.flights.get(request_key(routed.tenant, routed.flight_key))
+
     def _put_request(self, key: str, state: RequestState, routed: RequestRouted | None) -> None:
         if routed is None:
             self._close(key)
@@ -185,24 +196,20 @@ class LaneState:
         else:
             self.parked.pop(key, None)
         if routed.flight_key is not None:
-            flight = self.flights.setdefault(routed.flight_key, Flight())
-            if state.phase is RequestPhase.FOLLOWING:
-                flight.followers.setdefault(key)
-            else:
-                flight.followers.pop(key, None)
-                flight.leader = flight.leader or key
+            flight = self.flights.setdefault(request_key(routed.tenant, routed.flight_key), Flight())
+            follows = state.phase is RequestPhase.FOLLOWING
+            (flight.callers if follows else flight.followers).pop(key, None)
+            (flight.followers if follows else flight.callers).setdefault(key)
 
     def _close(self, key: str) -> None:
         self.parked.pop(key, None)
         closed = self.open.pop(key, None)
-        flight_key = closed.routed.flight_key if closed else None
-        if flight_key is None or (flight := self.flights.get(flight_key)) is None:
+        if closed is None or closed.routed.flight_key is None or (flight := self.flight(closed.routed)) is None:
             return
+        flight.callers.pop(key, None)
         flight.followers.pop(key, None)
-        if flight.leader == key:
-            flight.leader = None
-        if flight.leader is None and not flight.followers:
-            del self.flights[flight_key]
+        if not (flight.callers or flight.followers):
+            del self.flights[request_key(closed.routed.tenant, closed.routed.flight_key)]
 
     def _put_call(self, call: CallState) -> None:
         if call.charged_at is not None:

@@ -18,7 +18,9 @@ from processors.providers.sse import Events
 from processors.providers.streaming import fold_stream
 from processors.providers.transport import SILENCED, http_client
 from schemas.calls import Failure
+from schemas.health import RateLimits
 
+MODELS = "/v1/models"
 _ERRORS = (anthropic.AnthropicError, httpx2.HTTPError)
 
 
@@ -60,8 +62,16 @@ class Anthropic:
             self._name, call, self._make, timeout_s=timeout_s, on_chunk=on_chunk, errors=_ERRORS, interpret=self._interpret
         )
 
+    async def probe(self, *, timeout_s: float) -> RateLimits | Failure | None:
+        """See `Adapter.probe`: a list of models."""
+        return await exchange.look(self._name, self._look, timeout_s=timeout_s, errors=_ERRORS, interpret=self._interpret)
+
     async def close(self) -> None:
         await self._client.close()
+
+    async def _look(self) -> None:
+        response: httpx2.Response = await self._client.get(f"{self._address}{MODELS}?limit=1", cast_to=httpx2.Response)
+        refuse_page(response.headers.get("content-type"))
 
     async def _make(self, call: ProviderCall, on_chunk: OnChunk | None) -> Completion | Failed:
         started = time.perf_counter()

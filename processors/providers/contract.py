@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from schemas.calls import CallOrdered, Failure, Output, Usage
+from schemas.health import RateLimits
 from schemas.requests import InferenceRequest
 
 CALL_ID_HEADER = "x-penstock-call-id"
@@ -43,11 +44,15 @@ class Chunk:
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """A whole answer. `usage` is None when the provider told none: it is then for the ledger to estimate."""
+    """A whole answer. `usage` is None when the provider told none: it is then for the ledger to estimate.
+
+    `limits`: what its headers said about the key's rate limits.
+    """
 
     output: Output
     usage: Usage | None
     first_token_ms: int | None = None
+    limits: RateLimits | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +61,7 @@ class Failed:
 
     failure: Failure
     usage: Usage | None = None
+    limits: RateLimits | None = None
 
 
 OnChunk = Callable[[Chunk], None]
@@ -69,6 +75,13 @@ class Adapter(Protocol):
 
         With `on_chunk` the answer is streamed where the operation allows, and is returned whole all the same.
         Expected trouble comes back as Failed; only cancellation is raised.
+        """
+        ...
+
+    async def probe(self, *, timeout_s: float) -> RateLimits | Failure | None:
+        """Ask whether the provider is there and takes the key: with a question that bills nothing and that no model answers.
+
+        Gives the trouble, or what the reply's headers said about rate limits, which may be nothing.
         """
         ...
 

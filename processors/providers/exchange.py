@@ -11,6 +11,7 @@ from processors.providers.prompts import NotOffered, Unaskable
 from processors.providers.sessions import Progress
 from schemas.calls import Failure
 from schemas.errors import ProviderContractError
+from schemas.health import RateLimits
 from schemas.requests import Operation
 
 Interpret = Callable[[Exception], Failure]
@@ -34,7 +35,8 @@ async def run(
     deadline = asyncio.timeout(timeout_s)
     try:
         async with deadline:
-            return await _ask(provider, call, make, on_chunk)
+            outcome = await _ask(provider, call, make, on_chunk)
+            return outcome if progress.limits is None else replace(outcome, limits=progress.limits)
     except errors as error:
         failure = interpret(error)
     except Unaskable as error:
@@ -44,7 +46,29 @@ async def run(
     except TimeoutError as error:
         expired = deadline.expired()
         failure = timed_out(provider, timeout_s, connected=progress.connected) if expired else broken(provider, error)
-    return Failed(failure)
+    return Failed(failure, limits=progress.limits)
+
+
+async def look(
+    provider: str,
+    ask: Callable[[], Awaitable[Failure | None]],
+    *,
+    timeout_s: float,
+    errors: tuple[type[Exception], ...],
+    interpret: Interpret,
+) -> RateLimits | Failure | None:
+    """Ask with `ask`, for at most `timeout_s`: what `Adapter.probe` gives."""
+    progress = Progress()
+    deadline = asyncio.timeout(timeout_s)
+    try:
+        async with deadline:
+            return await ask() or progress.limits
+    except errors as error:
+        return interpret(error)
+    except ProviderContractError as error:
+        return malformed(provider, error)
+    except TimeoutError as error:
+        return timed_out(provider, timeout_s, connected=progress.connected) if deadline.expired() else broken(provider, error)
 
 
 async def _ask(provider: str, call: ProviderCall, make: Make, on_chunk: OnChunk | None) -> Completion | Failed:

@@ -15,6 +15,8 @@ from processors.providers.google_wire import from_wire, to_wire
 from processors.providers.http_call import ERRORS, HttpCall, interpret
 from processors.providers.sessions import Session
 from processors.providers.sse import Events
+from schemas.calls import Failure
+from schemas.health import RateLimits
 
 
 class Google:
@@ -39,6 +41,16 @@ class Google:
             self._make,
             timeout_s=timeout_s,
             on_chunk=on_chunk,
+            errors=ERRORS,
+            interpret=lambda error: interpret(error, self._name),
+        )
+
+    async def probe(self, *, timeout_s: float) -> RateLimits | Failure | None:
+        """See `Adapter.probe`: a list of models."""
+        return await exchange.look(
+            self._name,
+            lambda: self._http.look(f"{self._address}/models?pageSize=1"),
+            timeout_s=timeout_s,
             errors=ERRORS,
             interpret=lambda error: interpret(error, self._name),
         )

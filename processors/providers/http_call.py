@@ -49,6 +49,15 @@ class HttpCall:
             reply = await read(response)
             return parse(reply) if response.status == 200 else self._refused(response, reply)
 
+    async def look(self, url: str) -> Failure | None:
+        """The trouble that a GET without billing meets; None when it is answered. Raises what aiohttp raises."""
+        async with self.session.get(url, headers=self.headers) as response:
+            reply = await read(response)
+            if response.status != 200:
+                return self._refused(response, reply).failure
+            refuse_page(response.headers.get("content-type"))
+            return None
+
     async def stream(
         self,
         url: str,

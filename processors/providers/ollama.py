@@ -13,6 +13,8 @@ from processors.providers.ollama_stream import LineFold
 from processors.providers.ollama_wire import from_wire, refusal_in, to_wire
 from processors.providers.sessions import Session
 from processors.providers.sse import JsonLines
+from schemas.calls import Failure
+from schemas.health import RateLimits
 
 
 class Ollama:
@@ -37,6 +39,16 @@ class Ollama:
             self._make,
             timeout_s=timeout_s,
             on_chunk=on_chunk,
+            errors=ERRORS,
+            interpret=lambda error: interpret(error, self._name),
+        )
+
+    async def probe(self, *, timeout_s: float) -> RateLimits | Failure | None:
+        """See `Adapter.probe`: a list of models."""
+        return await exchange.look(
+            self._name,
+            lambda: self._http.look(f"{self._address}/api/tags"),
+            timeout_s=timeout_s,
             errors=ERRORS,
             interpret=lambda error: interpret(error, self._name),
         )

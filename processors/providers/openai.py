@@ -23,6 +23,7 @@ from processors.providers.sse import Events
 from processors.providers.streaming import fold_stream
 from processors.providers.transport import SILENCED, http_client
 from schemas.calls import Failure
+from schemas.health import RateLimits
 
 _ERRORS = (openai.OpenAIError, httpx2.HTTPError)
 
@@ -65,8 +66,16 @@ class OpenAI:
             self._name, call, self._make, timeout_s=timeout_s, on_chunk=on_chunk, errors=_ERRORS, interpret=self._interpret
         )
 
+    async def probe(self, *, timeout_s: float) -> RateLimits | Failure | None:
+        """See `Adapter.probe`: a list of models."""
+        return await exchange.look(self._name, self._look, timeout_s=timeout_s, errors=_ERRORS, interpret=self._interpret)
+
     async def close(self) -> None:
         await self._client.close()
+
+    async def _look(self) -> None:
+        response: httpx2.Response = await self._client.get(f"{self._address}/models", cast_to=httpx2.Response)
+        refuse_page(response.headers.get("content-type"))
 
     async def _make(self, call: ProviderCall, on_chunk: OnChunk | None) -> Completion | Failed:
         started = time.perf_counter()

@@ -5,13 +5,16 @@ import urllib.request
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
 
 import aiohttp
 import httpx2
 
+from processors.providers.limits import limits_of
 from schemas.errors import ProviderContractError
+from schemas.health import RateLimits
 
 CONNECT_TIMEOUT_S = 10.0
 KEEPALIVE_S = 4.0
@@ -19,20 +22,24 @@ KEEPALIVE_S = 4.0
 as one that may have been billed."""
 MAX_REPLY_BYTES = 16 * 1024 * 1024
 
-_connected: ContextVar[Callable[[], None] | None] = ContextVar("connected", default=None)
+_progress: ContextVar["Progress | None"] = ContextVar("progress", default=None)
 
 
 class Progress:
-    """Whether a call's request may have been written. Before that, no failure can have cost anything."""
+    """Whether a call's request may have been written: before that, no failure can have cost anything.
 
-    __slots__ = ("_tell", "connected")
+    And what the headers of its reply said about rate limits, be the reply an answer or a refusal.
+    """
+
+    __slots__ = ("_tell", "connected", "limits")
 
     def __init__(self, tell: Callable[[], None] | None = None) -> None:
         self.connected = False
+        self.limits: RateLimits | None = None
         self._tell = tell
-        _connected.set(self._mark)
+        _progress.set(self)
 
-    def _mark(self) -> None:
+    def mark(self) -> None:
         self.connected = True
         if self._tell is not None:
             self._tell()
@@ -43,8 +50,8 @@ class _Connector(aiohttp.TCPConnector):
 
     async def connect(self, req: Any, traces: Any, timeout: Any) -> Any:  # noqa: ASYNC109 - aiohttp's signature
         connection = await super().connect(req, traces, timeout)
-        if (mark := _connected.get()) is not None:
-            mark()
+        if (progress := _progress.get()) is not None:
+            progress.mark()
         return connection
 
 
@@ -74,11 +81,25 @@ class Session:
     async def post(self, url: str, *, body: bytes, headers: Mapping[str, str]) -> AsyncIterator[aiohttp.ClientResponse]:
         """The response, body unread. Redirects are not followed: they would carry the key and the prompt elsewhere."""
         async with self.opened().post(url, data=body, headers=headers, proxy=self.proxy, allow_redirects=False) as response:
+            heard(response)
+            yield response
+
+    @asynccontextmanager
+    async def get(self, url: str, *, headers: Mapping[str, str]) -> AsyncIterator[aiohttp.ClientResponse]:
+        """As `post`, without a body."""
+        async with self.opened().get(url, headers=headers, proxy=self.proxy, allow_redirects=False) as response:
+            heard(response)
             yield response
 
     async def close(self) -> None:
         if self._session is not None:
             await self._session.close()
+
+
+def heard(response: aiohttp.ClientResponse) -> None:
+    """Keep what a reply's headers say about rate limits for the call of this task."""
+    if (progress := _progress.get()) is not None:
+        progress.limits = limits_of(response.headers, now=datetime.now(UTC))
 
 
 async def read(response: aiohttp.ClientResponse) -> bytes:

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import aiohttp
 import httpx2
 
-from processors.providers.sessions import Session, pieces, read
+from processors.providers.sessions import Session, heard, pieces, read
 
 _STREAMS = ("text/event-stream", "application/x-ndjson")
 _DECODED = frozenset({b"content-encoding", b"content-length", b"transfer-encoding"})
@@ -53,6 +53,7 @@ class Transport(httpx2.AsyncBaseTransport):
                 proxy=self._session.proxy,
                 allow_redirects=False,
             )
+            heard(response)
             # aiohttp has decoded the body: httpx2 must not try again.
             headers = [item for item in response.raw_headers if item[0].lower() not in _DECODED]
             if response.content_type in _STREAMS:

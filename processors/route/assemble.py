@@ -1,14 +1,17 @@
 """The record that intake writes about a request: routed, answered from the cache, or rejected."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from processors.cache import key as cache_key
-from processors.cache.key import Identity
-from processors.classify.decide import Classified
+from processors.cache.key import Identity, reads_cache
+from processors.cache.ttl import ttl_s
+from processors.classify.decide import CLASSIFIER, Classified
 from processors.classify.validate import MAX_ID_CHARS
-from processors.route.decide import POLICY, Routed, Unroutable
+from processors.route.decide import Routed
+from processors.route.plan import Chosen
+from processors.route.refusal import Unroutable
+from schemas.deployments import CacheTtl
 from schemas.outcomes import ErrorInfo
 from schemas.requests import InferenceRequest
 from schemas.routing import CachedAnswer, RequestRouted
@@ -16,14 +19,18 @@ from schemas.routing import CachedAnswer, RequestRouted
 LONGEST_DEADLINE = timedelta(days=7)
 """The log forgets after a week: a request that may wait longer would be promised what nobody can keep."""
 UNKNOWN_TENANT = "unknown"
+NO_POLICY = "none@1"
+"""Stands where no policy was asked: the request could not be processed at all."""
 
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What holds for requests that say nothing themselves."""
+    """What holds for requests that say nothing themselves. `single_flight`: identical open requests share one call."""
 
     timeout_s: float
     cache_ttl_s: int
+    cache: CacheTtl = field(default_factory=CacheTtl)
+    single_flight: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +60,16 @@ def routed(
     decision: Routed | Unroutable | CachedAnswer,
     terms: Terms,
     *,
+    chosen: Chosen,
     now: datetime,
 ) -> RequestRouted:
-    """The record of a valid request: with its candidates, its cached answer, or why no deployment can take it."""
+    """The record of a valid request: with its candidates, its cached answer, or why no deployment can take it.
+
+    Only what may be answered from the cache shares a call with others: who wants an answer of their own gets one.
+    """
     request = classified.request
+    candidates = decision if isinstance(decision, Routed) else None
+    shares = terms.single_flight and candidates is not None and reads_cache(request)
     return RequestRouted(
         request_id=request.request_id,
         tenant=request.tenant,
@@ -68,13 +81,22 @@ def routed(
         operation=classified.operation,
         request_model=request.model,
         task_kind=classified.task_kind.value,
+        task_confidence=classified.confidence,
         complexity=classified.complexity.value,
+        language=classified.language,
+        sensitivity=classified.sensitivity,
+        classifier=CLASSIFIER,
         input_tokens_estimate=classified.input_tokens_estimate,
         stream=request.stream,
-        candidates=decision.candidates if isinstance(decision, Routed) else (),
-        policy=POLICY,
+        candidates=() if candidates is None else candidates.candidates,
+        policy=chosen.policy,
+        arm=chosen.arm,
+        scores=() if isinstance(decision, CachedAnswer) else decision.scores,
+        flight_key=identity.cache_key if shares else None,
+        hedge_after_ms=None if candidates is None else candidates.hedge_after_ms,
+        fallback=None if candidates is None else candidates.fallback,
         cache_key=identity.cache_key,
-        cache_ttl_s=cache_key.ttl_s(request, default_s=terms.cache_ttl_s),
+        cache_ttl_s=ttl_s(request, classified.task_kind.value, terms.cache, default_s=terms.cache_ttl_s),
         cached=decision if isinstance(decision, CachedAnswer) else None,
         rejection=ErrorInfo(decision.kind, decision.message, decision.retryable) if isinstance(decision, Unroutable) else None,
         received_at=arrived.received_at,
@@ -108,7 +130,7 @@ def rejected(
         task_kind="other",
         complexity="low",
         input_tokens_estimate=0,
-        policy=POLICY,
+        policy=NO_POLICY,
         rejection=error,
         received_at=arrived.received_at,
         routed_at=now,

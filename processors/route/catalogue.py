@@ -3,18 +3,24 @@
 providers:    name -> {kind, address, key_env, address_env}
 deployments:  a list of {name, provider, model, limits, abilities, price}; `name` defaults to `provider/model`
 tenants:      name -> {lanes}
-version:      stands on the cost events that its prices make; left out: a digest of the content
+cache:        {ttl_s, by_model, by_task_kind}: how long answers are kept, in seconds
+routing:      policies, and which requests get which: see routing_file
+version:      stands on the cost events that its prices make; left out: a digest of the content without `cache` and `routing`
 """
 
 import hashlib
-import re
 from decimal import Decimal
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 import orjson
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import Field, StringConstraints
 
-from schemas.deployments import Deployment, DeploymentCatalogue, Price, Provider, ProviderKind, TenantSettings
+from processors.classify.kinds import TaskKind
+from processors.classify.validate import MAX_CACHE_TTL_S
+from processors.route import routing_file
+from processors.route.routing_file import RoutingFile
+from processors.route.strict import Strict, validated
+from schemas.deployments import CacheTtl, Deployment, DeploymentCatalogue, Price, Provider, ProviderKind, TenantSettings
 from schemas.errors import SettingsError
 from schemas.requests import Operation
 
@@ -25,33 +31,29 @@ _Variable = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,
 _ProviderName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
 _Name = Annotated[str, StringConstraints(pattern=r"^[!-~]{1,200}$")]
 _Address = Annotated[str, StringConstraints(pattern=r"^https?://[^\s/]+[^\s]*$")]
+_EnvironmentName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
 _Usd = Annotated[Decimal, Field(ge=0, max_digits=18, decimal_places=9)]
+_NO_PRICES = frozenset({"cache", "routing"})
+"""Sections of which no price depends."""
 _OPERATIONS = frozenset(Operation) - {Operation.UNKNOWN}
 _DEFAULT_OPERATIONS = frozenset({Operation.CHAT, Operation.TEXT_COMPLETION, Operation.CLASSIFICATION})
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
-
-
-M = TypeVar("M", bound=_Strict)
-
-
-class _Provider(_Strict):
+class _Provider(Strict):
     kind: ProviderKind
     address: _Address
     key_env: _Variable | None = None
     address_env: _Variable | None = None
 
 
-class _Price(_Strict):
+class _Price(Strict):
     input_usd_per_million: _Usd
     output_usd_per_million: _Usd
     cache_read_usd_per_million: _Usd | None = None
     cache_write_usd_per_million: _Usd | None = None
 
 
-class _Deployment(_Strict):
+class _Deployment(Strict):
     name: _Name | None = None
     provider: str
     model: _Name
@@ -64,17 +66,32 @@ class _Deployment(_Strict):
     vision: bool = False
     json_mode: bool = True
     price: _Price | None = None
+    requests_per_minute: int | None = Field(None, ge=1)
+    tokens_per_minute: int | None = Field(None, ge=1)
+    environment: frozenset[_EnvironmentName] = frozenset()
+    context_fallbacks: tuple[_Name, ...] = ()
 
 
-class _Tenant(_Strict):
+class _Tenant(Strict):
     lanes: int = Field(1, ge=1, le=1_024)
 
 
-class _Catalogue(_Strict):
+_Ttl = Annotated[int, Field(ge=1, le=MAX_CACHE_TTL_S)]
+
+
+class _Cache(Strict):
+    ttl_s: _Ttl | None = None
+    by_model: dict[str, _Ttl] = Field(default_factory=dict)
+    by_task_kind: dict[TaskKind, _Ttl] = Field(default_factory=dict)
+
+
+class _Catalogue(Strict):
     version: str | int | float | None = None
     providers: dict[_ProviderName, _Provider] = Field(min_length=1)
     deployments: list[_Deployment] = Field(min_length=1)
     tenants: dict[str, _Tenant] = Field(default_factory=dict)
+    cache: _Cache = Field(default_factory=_Cache)
+    routing: RoutingFile = Field(default_factory=RoutingFile)
 
 
 class _ModelPrice(_Price):
@@ -82,65 +99,41 @@ class _ModelPrice(_Price):
     model: str
 
 
-class _Prices(_Strict):
+class _Prices(Strict):
     version: str | int | float | None = None
     prices: list[_ModelPrice]
 
 
 def parse(content: Any, *, source: str) -> DeploymentCatalogue:
     """The catalogue of a YAML file's content. Raises SettingsError, which names `source`, the keys, and what to do."""
-    given = _validated(_Catalogue, content, source)
+    given = validated(_Catalogue, content, source)
     deployments = tuple(_deployment(d) for d in given.deployments)
     _check(deployments, given, source)
     return DeploymentCatalogue(
-        version=_version(given.version, content),
+        version=_version(given.version, {key: value for key, value in content.items() if key not in _NO_PRICES}),
         providers={
             name: Provider(name, p.kind, p.address.rstrip("/"), p.key_env, p.address_env) for name, p in given.providers.items()
         },
         deployments=deployments,
         tenants={name: TenantSettings(t.lanes) for name, t in given.tenants.items()},
+        cache=CacheTtl(
+            given.cache.ttl_s,
+            dict(given.cache.by_model),
+            {kind.value: seconds for kind, seconds in given.cache.by_task_kind.items()},
+        ),
+        routing=routing_file.resolve(given.routing, source=source),
     )
 
 
 def parse_prices(content: Any, *, source: str) -> tuple[dict[tuple[str, str], Price], str]:
     """Prices by (provider, model), and the version that cost events carry. Raises SettingsError."""
-    given = _validated(_Prices, content, source)
+    given = validated(_Prices, content, source)
     prices: dict[tuple[str, str], Price] = {}
     for i, entry in enumerate(given.prices):
         if (entry.provider, entry.model) in prices:
             raise SettingsError(f"{source}: prices[{i}] prices {entry.model} of {entry.provider} again; keep one of the two")
         prices[entry.provider, entry.model] = _price(entry)
     return prices, f"prices {_version(given.version, content)}"
-
-
-def _validated(model: type[M], content: Any, source: str) -> M:
-    if not isinstance(content, dict):
-        raise SettingsError(f"{source} holds no mapping of keys; it needs {', '.join(model.model_fields)}")
-    try:
-        return model.model_validate(content)
-    except ValidationError as error:
-        problems = [f"  {_where(e['loc'], content)}: {_told(e)}" for e in error.errors(include_input=False, include_url=False)]
-        raise SettingsError("\n".join([f"{source} cannot be used; correct these keys:", *problems])) from None
-
-
-def _where(location: tuple[int | str, ...], content: dict[str, Any]) -> str:
-    """The key's path, with the name of the deployment that it belongs to."""
-    path = re.sub(r"\.\[", "[", ".".join(f"[{part}]" if isinstance(part, int) else part for part in location))
-    if len(location) > 1 and location[0] == "deployments" and isinstance(location[1], int):
-        entry = content["deployments"][location[1]]
-        name = entry.get("name") or entry.get("model") if isinstance(entry, dict) else None
-        return f"{path} (deployment {name})" if isinstance(name, str) and name.isprintable() else path
-    return path
-
-
-def _told(error: Any) -> str:
-    if error["type"] == "extra_forbidden":
-        return "is no key of this file; check its spelling or remove it"
-    if error["type"] == "missing":
-        return "is missing"
-    if error["loc"][-1] == "key_env":
-        return "names the environment variable that holds the key, such as OPENAI_API_KEY; the key itself never stands here"
-    return str(error["msg"])
 
 
 def _check(deployments: tuple[Deployment, ...], given: _Catalogue, source: str) -> None:
@@ -173,6 +166,10 @@ def _deployment(given: _Deployment) -> Deployment:
         vision=given.vision,
         json_mode=given.json_mode,
         price=None if given.price is None else _price(given.price),
+        requests_per_minute=given.requests_per_minute,
+        tokens_per_minute=given.tokens_per_minute,
+        environments=given.environment,
+        context_fallbacks=given.context_fallbacks,
     )
 
 

@@ -1,204 +1,146 @@
 """Choose the deployments for a request: those that can take it, best first.
 
-Strategy `cheapest-healthy`
-1. The model narrows: a deployment's name names it alone, a model all that serve it, `auto` leaves all.
-2. What cannot take the request is excluded, each with its reason: the operation, tools, images, JSON, the context, the
-   sender's allowed providers, the sender's bound on cost.
-3. What is left is ordered: well before limited before half open before open; then the sender's order of providers; then by
-   the priority: `cheap` by price; `fast` by measured latency; `balanced` by price among those that mostly succeed. Then the name.
+Strategy, of every policy
+1. The model narrows: a deployment's name names it alone, a model all that serve it, `auto` leaves all but those that the policy
+   keeps back as fallbacks.
+2. What cannot take the request is excluded, each with its reason: the policy's filters, the environment, the operation, tools,
+   images, JSON, the context, the sender's allowed providers, the sender's and the policy's bound on cost.
+3. What is left is ordered: well before limited before half open before open; then the sender's order of providers; then by what
+   the sender gives priority to: `cheap` by price, `fast` by measured latency; `balanced` leaves it to the policy: the highest sum
+   of its scorers first; without scorers (`cheapest-healthy`) by price among those that mostly succeed. Then the name.
+4. Behind them stand those for too long an input, then the policy's fallbacks. Where all are too small for the request, those for
+   long inputs are its candidates.
 
-An open circuit excludes nothing: when all are open, the request is ordered all the same, and waits for the first to return.
+An open circuit excludes nothing: when all are open, the request is ordered all the same, and waits for the first to return. No
+filter asks for health, either: what is not called would never be seen to recover.
 """
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
-from enum import StrEnum
 
 from processors.classify.decide import Classified
-from processors.cost.prices import PriceBook
-from processors.cost.rates import TieredRates
-from processors.health.fold import UNKNOWN, Circuit, DeploymentHealth
+from processors.health.fold import UNKNOWN
+from processors.route.case import Case
 from processors.route.catalogue import AUTO
+from processors.route.contenders import Contender, View, contender
+from processors.route.fit import Exclusion, Lack, output_bound, too_dear, unfit
+from processors.route.order import ordered
+from processors.route.plan import Chosen, Plan
+from processors.route.refusal import Unroutable, excluded_score, unroutable
 from schemas.deployments import Deployment
-from schemas.requests import Preferences, SpeedPriority
-from schemas.routing import Candidate
+from schemas.routing import CachedAnswer, Candidate, CandidateUse, Fallback, Scored
 
-POLICY = "cheapest-healthy@1"
 MAX_CANDIDATES = 6
-"""More than a request has attempts."""
-_EXPECTED_OUTPUT_TOKENS = 400
-"""For comparing prices alone, where the request bounds nothing: an answer of ordinary length, the same for all deployments."""
-_MOSTLY = 0.8
-_NO_PRICE = 2**62
-
-Rank = tuple[int, int, float, float, str]
-
-
-class Lack(StrEnum):
-    """What a deployment lacks for a request. The value is the kind of the error when that alone is in the way."""
-
-    PERMISSION = "provider_not_available"
-    ABILITY = "unsupported"
-    CONTEXT = "context_too_long"
-    PRICE = "over_max_cost"
-
-
-@dataclass(frozen=True, slots=True)
-class Exclusion:
-    lack: Lack
-    why: str
+"""More than a request has attempts, as a rule; the same number again may stand behind them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Routed:
-    """The candidates, best first: at least one, at most six."""
+    """The candidates, best first: at least one. `scores` tells of every deployment that the request's model names."""
 
     candidates: tuple[Candidate, ...]
-    policy: str = POLICY
-
-
-@dataclass(frozen=True, slots=True)
-class Unroutable:
-    """No deployment can take the request. `excluded` says of each deployment why; `retryable`: it may be one later."""
-
-    kind: str
-    message: str
-    excluded: Mapping[str, Exclusion]
-    retryable: bool = False
+    scores: tuple[Scored, ...] = ()
+    hedge_after_ms: int | None = None
+    fallback: Fallback | None = None
 
 
 def decide(
-    request: Classified,
-    deployments: Iterable[Deployment],
-    health: Mapping[str, DeploymentHealth],
-    prices: PriceBook,
-    *,
-    now: datetime,
+    request: Classified, by: Plan, chosen: Chosen, view: View, *, now: datetime, similar: CachedAnswer | None = None
 ) -> Routed | Unroutable:
-    """The deployments that can take the request, best first, or why there is none."""
-    every = tuple(deployments)
-    named = _named(request.request.model, every)
+    """The deployments that can take the request, best first, or why there is none.
+
+    `similar` is the answer to a similar question, for policies that fall back on one.
+    """
+    case = Case(request, by, chosen, view, now)
+    model, kept_back = request.request.model, chosen.by.kept_back
+    named = by.named.get(model, ())
+    asked = [d for d in named if d.name not in kept_back] if model == AUTO and kept_back else named
     excluded: dict[str, Exclusion] = {}
-    ranked: list[tuple[Rank, Candidate]] = []
-    preferences = request.request.preferences
-    expected_output = _EXPECTED_OUTPUT_TOKENS if request.max_output_tokens is None else request.max_output_tokens
-    for deployment in named:
-        if (reason := _unfit(request, deployment)) is not None:
-            excluded[deployment.name] = reason
-            continue
-        rates = prices.rates(provider=deployment.provider, model=deployment.model, deployment=deployment.name, at=now)
-        candidate = _candidate(request, deployment, rates)
-        if (reason := _too_dear(preferences, candidate)) is not None:
-            excluded[deployment.name] = reason
-            continue
-        # What the request would cost here if every deployment answered alike.
-        cost = None if rates is None else rates.bound_nanousd(request.input_tokens_estimate, expected_output)
-        ranked.append((_rank(preferences, deployment, health.get(deployment.name, UNKNOWN), cost, now), candidate))
-    if not ranked:
-        return _unroutable(request, every, named, excluded)
-    ranked.sort(key=lambda pair: pair[0])
-    return Routed(tuple(candidate for _, candidate in ranked[:MAX_CANDIDATES]))
+    ranked, scores = ordered(case, _fitting(case, asked, excluded))
+    best = ranked[:MAX_CANDIDATES]
+    candidates = [_candidate(request, each, score) for each, score in best]
+    if named and (by.longer or kept_back):
+        candidates += _behind(case, candidates, excluded)
+    if not candidates:
+        return unroutable(request, by.deployments, named, excluded)
+    told = {scored.deployment for scored in scores} if len(candidates) > len(best) else set()
+    scores += [Scored(c.deployment) for c in candidates[len(best) :] if c.deployment not in told]
+    scores += [excluded_score(name, exclusion) for name, exclusion in excluded.items()]
+    hedge_after_ms = _hedge_after_ms(chosen, best, len(candidates))
+    return Routed(tuple(candidates), tuple(scores), hedge_after_ms, _fallback(chosen, similar))
 
 
-def _named(model: str, deployments: tuple[Deployment, ...]) -> tuple[Deployment, ...]:
-    if model == AUTO:
-        return deployments
-    by_name = tuple(d for d in deployments if d.name == model)
-    return by_name or tuple(d for d in deployments if d.model == model)
+def _fitting(case: Case, deployments: Iterable[Deployment], excluded: dict[str, Exclusion]) -> list[Contender]:
+    """Those that can take the request; why the others cannot is added to `excluded`."""
+    request, by, chosen, view, now = case
+    barred, health = chosen.by.barred, view.health
+    allowed = _lower(request.request.preferences.max_cost_nanousd, chosen.by.policy.filters.max_cost_nanousd)
+    fitting: list[Contender] = []
+    for deployment in deployments:
+        name = deployment.name
+        reason = unfit(request, deployment) or barred.get(name)
+        if reason is None:
+            rates = by.prices.rates(provider=deployment.provider, model=deployment.model, deployment=name, at=now)
+            reason = too_dear(request, deployment, rates, allowed)
+            if reason is None:
+                fitting.append(contender(request, deployment, health.get(name, UNKNOWN), rates, now=now))
+                continue
+        excluded[name] = reason
+    return fitting
 
 
-def _unfit(request: Classified, deployment: Deployment) -> Exclusion | None:
-    """Why the deployment cannot take the request, or None."""
-    preferences, needs = request.request.preferences, request.needs
-    if preferences.provider is not None and deployment.provider != preferences.provider:
-        return Exclusion(Lack.PERMISSION, f"the request is pinned to {preferences.provider}")
-    if preferences.providers and deployment.provider not in preferences.providers:
-        return Exclusion(Lack.PERMISSION, f"{deployment.provider} is not among the providers that the request allows")
-    if request.operation not in deployment.operations:
-        return Exclusion(Lack.ABILITY, f"does not offer {request.operation.value}")
-    for needed, offered, what in (
-        (needs.tools, deployment.tools, "take tools"),
-        (needs.vision, deployment.vision, "take images"),
-        (needs.json_mode, deployment.json_mode, "answer in a JSON format"),
-    ):
-        if needed and not offered:
-            return Exclusion(Lack.ABILITY, f"does not {what}")
-    answer = 1 if request.max_output_tokens is None else min(request.max_output_tokens, deployment.max_output_tokens)
-    wanted = request.input_tokens_estimate + answer
-    if wanted > deployment.context_tokens:
-        return Exclusion(
-            Lack.CONTEXT, f"its context of {deployment.context_tokens} tokens is less than the {wanted} that the request takes"
-        )
-    return None
+def _lower(one: int | None, other: int | None) -> int | None:
+    if one is None or other is None:
+        return one if other is None else other
+    return min(one, other)
 
 
-def _candidate(request: Classified, deployment: Deployment, rates: TieredRates | None) -> Candidate:
-    output = deployment.max_output_tokens if request.max_output_tokens is None else request.max_output_tokens
-    room = deployment.context_tokens - request.input_tokens_estimate
-    output_bound = min(output, deployment.max_output_tokens, room)
+def _behind(case: Case, first: Sequence[Candidate], excluded: dict[str, Exclusion]) -> list[Candidate]:
+    """Those for too long an input, then the fallbacks, in the operator's order, each once.
+
+    Without any in front, those for long inputs take their place, if the length is what was in the way or there are no others.
+    """
+    by, policy = case.by, case.chosen.by
+    taken = {candidate.deployment for candidate in first}
+
+    def standing(deployments: Iterable[Deployment], use: CandidateUse) -> list[Candidate]:
+        asked = [d for d in dict.fromkeys(deployments) if d.name not in taken and d.name not in excluded]
+        fitting = _fitting(case, asked, excluded)
+        taken.update(each.deployment.name for each in fitting)
+        return [replace(_candidate(case.request, each, None), use=use) for each in fitting]
+
+    stands_in = not first and (not excluded or any(exclusion.lack is Lack.CONTEXT for exclusion in excluded.values()))
+    smaller = [name for name in by.longer if name in taken or name in excluded]
+    context = [*policy.context, *(d for name in smaller for d in by.longer[name])]
+    longer = standing(context, CandidateUse.ALWAYS if stands_in else CandidateUse.CONTEXT) if first or stands_in else []
+    return (longer + standing(policy.fallbacks, CandidateUse.FALLBACK))[:MAX_CANDIDATES]
+
+
+def _candidate(request: Classified, each: Contender, score: float | None) -> Candidate:
+    deployment, rates, bound = each.deployment, each.rates, output_bound(request, each.deployment)
     return Candidate(
         deployment=deployment.name,
         provider=deployment.provider,
         model=deployment.model,
         timeout_ms=int(deployment.timeout_s * 1000),
-        output_tokens_bound=output_bound,
-        cost_bound_nanousd=None if rates is None else rates.bound_nanousd(request.input_tokens_estimate, output_bound),
+        output_tokens_bound=bound,
+        cost_bound_nanousd=None if rates is None else rates.bound_nanousd(request.input_tokens_estimate, bound),
+        context_tokens=deployment.context_tokens,
+        score=score,
     )
 
 
-def _too_dear(preferences: Preferences, candidate: Candidate) -> Exclusion | None:
-    if (allowed := preferences.max_cost_nanousd) is None:
+def _hedge_after_ms(chosen: Chosen, best: Sequence[tuple[Contender, float | None]], candidates: int) -> int | None:
+    """When a second call goes out; None where there is nobody to send it to, or nothing is known of the first one's latencies."""
+    hedge = chosen.by.policy.hedge
+    if hedge is None or candidates < 2 or not best:
         return None
-    if candidate.cost_bound_nanousd is None:
-        return Exclusion(Lack.PRICE, "has no known price, and the request bounds its cost")
-    if candidate.cost_bound_nanousd > allowed:
-        return Exclusion(Lack.PRICE, f"can cost {candidate.cost_bound_nanousd} nano-dollars, {allowed} are allowed")
-    return None
+    after_ms = best[0][0].health.p95_ms if hedge == "p95" else hedge
+    return None if after_ms is None else max(1, round(after_ms))
 
 
-def _rank(preferences: Preferences, deployment: Deployment, health: DeploymentHealth, price: int | None, now: datetime) -> Rank:
-    """Lower is better. The name comes last, so that replaying the topic routes alike."""
-    place = preferences.providers.index(deployment.provider) if preferences.providers else 0
-    cost = float(_NO_PRICE if price is None else price)
-    match preferences.speed_priority:
-        case SpeedPriority.FAST:
-            first, second = (float("inf") if health.latency_ms is None else health.latency_ms), cost
-        case SpeedPriority.BALANCED:
-            first, second = float(health.success_rate < _MOSTLY), cost
-        case SpeedPriority.CHEAP:
-            first, second = cost, 0.0
-    return _ailing(health, now), place, first, second, deployment.name
-
-
-def _ailing(health: DeploymentHealth, now: datetime) -> int:
-    match health.circuit(now):
-        case Circuit.OPEN:
-            return 3
-        case Circuit.HALF_OPEN:
-            return 2
-        case Circuit.CLOSED:
-            return 1 if health.limited(now) else 0
-
-
-def _unroutable(
-    request: Classified, every: tuple[Deployment, ...], named: tuple[Deployment, ...], excluded: Mapping[str, Exclusion]
-) -> Unroutable:
-    model = request.request.model
-    if not every:
-        message = "no deployment can be called; the operator sets a provider's key, or starts the simulator"
-        return Unroutable("unroutable", message, excluded, retryable=True)
-    if not named:
-        known = sorted(d.name for d in every)
-        more = f" and {len(known) - 10} more" if len(known) > 10 else ""
-        return Unroutable(
-            "unknown_model",
-            f"no deployment has the name or the model {model!r}; ask for `{AUTO}`, or one of {', '.join(known[:10])}{more}",
-            excluded,
-        )
-    # What the sender itself ruled out is told only when nothing else stood in the way.
-    telling = {name: e for name, e in excluded.items() if e.lack is not Lack.PERMISSION} or excluded
-    lacks = {exclusion.lack for exclusion in telling.values()}
-    kind = lacks.pop().value if len(lacks) == 1 else "unroutable"
-    reasons = "; ".join(f"{name}: {exclusion.why}" for name, exclusion in sorted(telling.items())[:10])
-    return Unroutable(kind, f"no deployment can take this request: {reasons}", excluded)
+def _fallback(chosen: Chosen, similar: CachedAnswer | None) -> Fallback | None:
+    fallbacks = chosen.by.policy.fallbacks
+    cached = similar if fallbacks.similar else None
+    return None if cached is None and fallbacks.text is None else Fallback(cached, fallbacks.text)

@@ -1,5 +1,6 @@
-"""Reads one record of ai.requests: a request that can be routed, or one that is refused, with its reason."""
+"""Reads records of ai.requests: each a request that can be routed, or one that is refused, with its reason."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -7,8 +8,10 @@ import structlog
 
 from processors.cache.key import Identity, identify
 from processors.classify import decide as classify
-from processors.classify.decide import Classified
+from processors.classify.decide import Classified, Reading
+from processors.classify.sensitivity import Sensitivity, nothing
 from processors.classify.validate import MAX_ID_CHARS, problems
+from processors.embedding import Embedder
 from processors.route.assemble import UNKNOWN_TENANT, Arrived
 from schemas.errors import RecordError
 from schemas.requests import InferenceRequest
@@ -52,25 +55,44 @@ class Known:
         return Refused(self.record, self.arrived, reason, message, request, request.request_id, request.tenant)
 
 
-class Arrivals:
-    """Reads records of ai.requests. Nothing that a record holds makes it raise."""
+@dataclass(frozen=True, slots=True)
+class _Valid:
+    """A valid request that is read and not yet judged."""
 
-    def __init__(self, runtime: Runtime) -> None:
+    record: Delivered
+    arrived: Arrived
+    reading: Reading
+    identity: Identity
+
+
+class Arrivals:
+    """Reads records of ai.requests. Nothing that a record holds makes it raise, and none spoils another's batch."""
+
+    def __init__(self, runtime: Runtime, embedder: Embedder, *, sensitivity: Sensitivity = nothing) -> None:
         self._runtime = runtime
+        self._embedder = embedder
+        self._sensitivity = sensitivity
         self._codec: Codec[InferenceRequest] = runtime.serde.of(InferenceRequest)
 
-    def read(self, record: Delivered, *, now: datetime) -> Known | Refused:
+    def read(self, records: Sequence[Delivered], *, now: datetime) -> list[Known | Refused]:
+        """What each record holds, in order."""
+        items = [self._validated(record, now) for record in records]
+        valid = [item for item in items if isinstance(item, _Valid)]
+        judged = iter(self._judged(valid, now))
+        return [next(judged) if isinstance(item, _Valid) else item for item in items]
+
+    def _validated(self, record: Delivered, now: datetime) -> _Valid | Refused:
         request: InferenceRequest | None = None
         try:
             request = self._codec.decode(record.value)
             if found := problems(request):
                 return self._refused(record, "invalid", "; ".join(found), request, now)
-            return Known(
+            return _Valid(
                 record=record,
                 arrived=replace(
                     self._arrived(record, request.tenant, request.request_id, now), value=self._ours(record, request)
                 ),
-                classified=classify.decide(request),
+                reading=classify.read(request, sensitivity=self._sensitivity),
                 identity=identify(request),
             )
         except RecordError as error:
@@ -78,7 +100,25 @@ class Arrivals:
         except Exception as error:
             # A defect of ours that one record meets must not stop all that follow it: it is put aside, and told loudly.
             log.exception("intake_defect", topic=record.topic, partition=record.partition, offset=record.offset)
-            return self._refused(record, DEFECT, f"intake failed on it ({type(error).__name__})", request, now)
+            return self._defect(record, request, error, now)
+
+    def _judged(self, valid: Sequence[_Valid], now: datetime) -> list[Known | Refused]:
+        """These requests, classified with one embedding; when that fails, one by one: only what made it fail is refused."""
+        if not valid:
+            return []
+        try:
+            classified = classify.judge([item.reading for item in valid], self._embedder)
+        except Exception as error:
+            if len(valid) > 1:
+                log.warning("intake_batch_split", records=len(valid), error=type(error).__name__)
+                return [known for item in valid for known in self._judged([item], now)]
+            record, request = valid[0].record, valid[0].reading.request
+            log.exception("intake_defect", topic=record.topic, partition=record.partition, offset=record.offset)
+            return [self._defect(record, request, error, now)]
+        return [Known(item.record, item.arrived, one, item.identity) for item, one in zip(valid, classified, strict=True)]
+
+    def _defect(self, record: Delivered, request: InferenceRequest | None, error: Exception, now: datetime) -> Refused:
+        return self._refused(record, DEFECT, f"intake failed on it ({type(error).__name__})", request, now)
 
     def _ours(self, record: Delivered, request: InferenceRequest) -> bytes:
         """The request under the schema that the stages after this one know, whichever its sender wrote it with."""

@@ -5,27 +5,31 @@ import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
 
 from processors.cache import answer as kept_answer
 from processors.cache.key import reads_cache
-from processors.cost.prices import PriceBook
+from processors.embedding import Embedder
 from processors.health.fold import DeploymentHealth
 from processors.route import decide as route
 from processors.route.assemble import Terms, rejected, routed
-from schemas.deployments import Deployment
+from processors.route.contenders import View
+from processors.route.plan import Plan, choose
+from processors.route.refusal import Unroutable
 from schemas.errors import RecordError
 from schemas.outcomes import ErrorInfo
 from schemas.routing import CachedAnswer, RequestRouted
-from streams import clock, faults, topics
+from streams import clock, faults, metrics, topics
 from streams.agents.arrivals import DEFECT, Arrivals, Known, Refused
 from streams.agents.health_view import HealthView
 from streams.agents.known_first import known_first
+from streams.agents.routing import load_gains, load_plan
 from streams.catalogue import callable_deployments, load_prices
 from streams.dead_letters import dead_letter
+from streams.embedding.wordllama import WordLlama
 from streams.faust_host import Delivered, batches, host
 from streams.publisher import Outgoing
 from streams.registry import Newcomers
@@ -35,15 +39,19 @@ from streams.stores.valkey_cache import AnswerCache, open_cache
 log = structlog.get_logger(__name__)
 
 NAME = "intake"
+HEARD_WITHIN = timedelta(seconds=1)
+"""In which what was ordered shows in the health of its deployment, where calls are short; counting on would count it twice."""
 
 
 async def run(runtime: Runtime, stop: asyncio.Event, ready: Callable[[], None]) -> None:
     """Consume ai.requests until `stop`. Raises HostFailed when the agent failed, SettingsError for a setting that cannot work."""
     settings = runtime.settings
     deployments = callable_deployments(runtime.catalogue, settings, os.environ)
-    prices = load_prices(settings, runtime.catalogue)
+    embedder = WordLlama()
+    prices, gains = load_prices(settings, runtime.catalogue), load_gains(settings, runtime.catalogue.routing, embedder.name)
+    plan = load_plan(settings, runtime.catalogue, deployments, prices, gains)
     async with open_cache(settings, runtime.serde) as cache, HealthView(runtime).following() as health:
-        intake = Intake(runtime, cache, health.deployments, deployments, prices)
+        intake = Intake(runtime, cache, health.deployments, plan, embedder)
         app = host(
             settings.group(NAME),
             bootstrap_servers=runtime.bootstrap_servers,
@@ -67,30 +75,35 @@ async def run(runtime: Runtime, stop: asyncio.Event, ready: Callable[[], None]) 
 
 
 class Intake:
-    """Handles batches of requests. `health` may change between batches; all else stays."""
+    """Handles batches of requests. `health` may change between batches; the plan stays."""
 
     def __init__(
         self,
         runtime: Runtime,
         cache: AnswerCache,
         health: Mapping[str, DeploymentHealth],
-        deployments: Sequence[Deployment],
-        prices: PriceBook,
+        plan: Plan,
+        embedder: Embedder,
     ) -> None:
         self._runtime = runtime
         self._cache = cache
         self._health = health
-        self._deployments = tuple(deployments)
+        self._plan = plan
+        self._ordered: Counter[str] = Counter()
+        self._ordered_since = clock.now()
         self._models = {d.name: d.model for d in runtime.catalogue.deployments}
-        self._prices = prices
-        self._arrivals = Arrivals(runtime)
-        self._terms = Terms(runtime.settings.request_timeout_s, runtime.settings.cache_ttl_s)
+        self._arrivals = Arrivals(runtime, embedder)
+        settings = runtime.settings
+        self._terms = Terms(settings.request_timeout_s, settings.cache_ttl_s, runtime.catalogue.cache, settings.single_flight)
         self._routed = runtime.serde.of(RequestRouted)
 
     async def handle(self, batch: Sequence[Delivered]) -> None:
         """Returns when every record's outcome stands in the log; raises KafkaError when it cannot be written."""
         now = clock.now()
-        read = [self._arrivals.read(record, now=now) for record in batch]
+        if now - self._ordered_since > HEARD_WITHIN:
+            self._ordered.clear()
+            self._ordered_since = now
+        read = self._arrivals.read(batch, now=now)
         cached = await self._recall([item for item in read if isinstance(item, Known)], now)
         outgoing: list[Outgoing] = []
         refused: list[Refused] = []
@@ -125,12 +138,17 @@ class Intake:
     def _route(self, known: Known, cached: Mapping[str, CachedAnswer], now: datetime) -> Outgoing | Refused:
         request, key = known.classified.request, known.identity.cache_key
         try:
-            decision: route.Routed | route.Unroutable | CachedAnswer
+            chosen = choose(self._plan, known.classified)
+            decision: route.Routed | Unroutable | CachedAnswer
             if key is not None and key in cached and reads_cache(request):
                 decision = cached[key]
             else:
-                decision = route.decide(known.classified, self._deployments, self._health, self._prices, now=now)
-            record = routed(known.arrived, known.classified, known.identity, decision, self._terms, now=now)
+                decision = route.decide(known.classified, self._plan, chosen, View(self._health, self._ordered), now=now)
+            record = routed(known.arrived, known.classified, known.identity, decision, self._terms, chosen=chosen, now=now)
+            if record.candidates:
+                self._ordered[record.candidates[0].deployment] += 1
+            outcome = "cached" if record.cached else "rejected" if record.rejection else "routed"
+            metrics.ROUTED.labels(record.operation.value, record.task_kind, record.policy, outcome).inc()
             return self._runtime.to_lane(topics.ROUTED, record.lane, self._routed.encode(record))
         except RecordError as error:
             return known.refused(error.reason, str(error))

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from schemas.errors import RecordError
-from schemas.outcomes import CacheState, InferenceResponse, ResponseStatus
+from schemas.outcomes import InferenceResponse, ResponseStatus
 from schemas.serde import Codec
 from streams.cli.reading import Reader
 
@@ -84,7 +84,7 @@ class Summary:
         self.latencies_ms.append(answered.latency_ms)
         if response.error is not None and response.final:
             self.errors[response.error.kind] += 1
-        if response.cache is CacheState.HIT:
+        if response.cache.served:
             self.cache_hits += 1
         elif response.provider is not None:
             self.by_provider[response.provider] += 1
@@ -92,7 +92,7 @@ class Summary:
             self.unpriced += 1
         else:
             self.cost_nanousd += response.cost_nanousd
-        if response.usage is not None and response.cache is not CacheState.HIT:
+        if response.usage is not None and not response.cache.served:
             self.input_tokens += response.usage.input_tokens
             self.output_tokens += response.usage.output_tokens
 

@@ -9,7 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from schemas.errors import RecordError, SettingsError
-from schemas.outcomes import CacheState, InferenceResponse, ResponseChunk, ResponseStatus
+from schemas.outcomes import InferenceResponse, ResponseChunk, ResponseStatus
 from schemas.requests import CacheMode, CachePolicy, InferenceRequest, Message, Preferences, Sampling
 from schemas.serde import Serde
 from streams import clock, topics
@@ -171,7 +171,7 @@ def _footer(answered: Answered) -> str:
     parts = []
     if response.provider is not None:
         parts.append(f"{response.provider}/{response.response_model or response.deployment}")
-    if response.cache is CacheState.HIT:
+    if response.cache.served:
         parts.append("from the cache")
     parts.append(money.duration(answered.latency_ms))
     if response.usage is not None:

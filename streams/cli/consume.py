@@ -12,7 +12,7 @@ def consume(
         str,
         typer.Argument(
             metavar="WHAT",
-            help="responses, costs, totals, health, dead-letters, requests, routed, calls:<provider>, attempts, chunks, "
+            help="responses, costs, totals, health, alerts, dead-letters, requests, routed, calls:<provider>, attempts, chunks, "
             "changelog, or a topic's name.",
         ),
     ],

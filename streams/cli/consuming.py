@@ -21,6 +21,7 @@ NAMES = {
     "costs": topics.COSTS,
     "totals": topics.COST_TOTALS,
     "health": topics.HEALTH,
+    "alerts": topics.ALERTS,
     "dead-letters": topics.DEAD_LETTERS,
     "requests": topics.REQUESTS,
     "routed": topics.ROUTED,

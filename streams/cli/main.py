@@ -9,12 +9,15 @@ from dotenv import load_dotenv
 from schemas.errors import PenstockError, SettingsError
 from streams.cli import screen
 from streams.cli.ask import ask
+from streams.cli.cache import app as cache
 from streams.cli.catalogue import catalogue
 from streams.cli.consume import consume
 from streams.cli.costs import costs
 from streams.cli.demo import demo
 from streams.cli.doctor import doctor
 from streams.cli.exits import ExitCode
+from streams.cli.explain import explain
+from streams.cli.health import health
 from streams.cli.init import init
 from streams.cli.publish import publish
 from streams.cli.reconcile import reconcile
@@ -59,10 +62,13 @@ def _reflowed(doc: str) -> str:
 for panel, commands in {
     _RUN: (up, worker, simulate, catalogue, init, demo),
     _USE: (ask, publish, consume, costs),
-    _LOOK: (topics, doctor, verify, reconcile),
+    _LOOK: (explain, topics, health, doctor, verify, reconcile),
 }.items():
     for command in commands:
         app.command(rich_help_panel=panel, help=_reflowed(command.__doc__ or ""))(command)
+
+
+app.add_typer(cache, name="cache", rich_help_panel=_LOOK)
 
 
 def _show_version(value: bool) -> None:  # noqa: FBT001 - typer calls it so

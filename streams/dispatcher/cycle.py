@@ -8,10 +8,12 @@ from typing import TypeVar
 import structlog
 from aiokafka.structs import ConsumerRecord
 
+from processors.cache.answer import may_store, recall
 from processors.cost.prices import PriceBook
 from processors.dispatch.decide import decide, sweep_due
 from processors.dispatch.decision import Emission
-from processors.dispatch.events import Event, Reported, Routed, Sweep
+from processors.dispatch.events import Advised, Event, Reported, Routed, Sweep
+from processors.dispatch.flights import size_of
 from processors.dispatch.policy import DispatchPolicy
 from processors.dispatch.state import Change, LaneState, PutPosition, PutTotal, request_key
 from schemas.calls import CallOrdered, CallReported
@@ -25,6 +27,7 @@ from streams.dead_letters import dead_letter
 from streams.dispatcher.changelog import Changelog
 from streams.dispatcher.timers import Timers
 from streams.publisher import Outgoing
+from streams.stores.recent import Recent
 
 log = structlog.get_logger(__name__)
 R = TypeVar("R")
@@ -72,8 +75,17 @@ class Cycle:
     """Folds events into one lane partition's state. The state has changed when `fold` returns: commit, or drop it."""
 
     def __init__(
-        self, partition: int, state: LaneState, timers: Timers, *, serde: Serde, policy: DispatchPolicy, prices: PriceBook
+        self,
+        partition: int,
+        state: LaneState,
+        timers: Timers,
+        *,
+        serde: Serde,
+        policy: DispatchPolicy,
+        prices: PriceBook,
+        landed: Recent[InferenceResponse] | None = None,
     ) -> None:
+        """`landed` keeps the answers of the last seconds, for identical requests that come before the cache has them."""
         self._partition, self._state, self._timers = partition, state, timers
         self.providers: frozenset[str] = frozenset()
         """Providers that have a topic of orders."""
@@ -83,6 +95,7 @@ class Cycle:
         self._routed, self._reported = serde.of(RequestRouted), serde.of(CallReported)
         self._orders, self._responses, self._costs = serde.of(CallOrdered), serde.of(InferenceResponse), serde.of(CostEvent)
         self._totals = serde.of(CostTotal)
+        self._landed = landed
         self._swept_at = datetime.min.replace(tzinfo=UTC)
 
     def fold(
@@ -116,6 +129,10 @@ class Cycle:
                 self._state.apply(read)
                 folded.changes.append(read)
 
+    def advise(self, folded: Folded, deployment: str, *, down: bool, now: datetime) -> None:
+        """Fold what the whole fleet has found out about a deployment."""
+        self._decide(Advised(deployment, down), folded, now)
+
     def outgoing(self, folded: Folded) -> list[Outgoing]:
         """The records of one transaction: orders, responses, cost events, the last of each total, and the changelog."""
         out = [self._emit(record) for record in folded.records] + folded.dead_letters
@@ -131,7 +148,17 @@ class Cycle:
         reachable = self._reachable(request)
         if reachable is request:
             folded.values[request_key(request.tenant, request.request_id)] = (request, value)
-        self._decide(Routed(reachable, value), folded, now)
+        self._decide(Routed(self._answered(reachable, now), value), folded, now)
+
+    def _answered(self, request: RequestRouted, now: datetime) -> RequestRouted:
+        """The request with the answer that an identical one was given a moment ago."""
+        key = request.flight_key
+        if self._landed is None or key is None or request.cached is not None or request.rejection is not None:
+            return request
+        if (kept := self._landed.get(request_key(request.tenant, key))) is None:
+            return request
+        model = next((c.model for c in request.candidates if c.deployment == kept.deployment), None)
+        return replace(request, cached=recall(kept, tenant=request.tenant, cache_key=key, model=model, now=now))
 
     def _reachable(self, request: RequestRouted) -> RequestRouted:
         """The request without candidates that have no topic of orders: a catalogue that is ahead of `penstock init`."""
@@ -163,6 +190,10 @@ class Cycle:
         folded.events += 1
         folded.changes += decision.changes
         folded.records += decision.records
+        if self._landed is not None:
+            for record in decision.records:
+                if isinstance(record, InferenceResponse) and record.cache_key and record.output and may_store(record):
+                    self._landed.put(request_key(record.tenant, record.cache_key), record, size_of(record.output))
 
     def _sweep_due(self, now: datetime) -> bool:
         if abs(now - self._swept_at) < _SWEEP_EVERY:

@@ -16,7 +16,7 @@ from processors.cost.prices import PriceBook
 from processors.dispatch.decide import timers_of
 from processors.dispatch.policy import DispatchPolicy
 from schemas.serde import Serde
-from streams import clock, faults, topics
+from streams import clock, faults, metrics, topics
 from streams.dispatcher.cycle import Cycle, Folded
 from streams.dispatcher.restore import Restored, catch_up
 from streams.dispatcher.timers import Timers
@@ -24,6 +24,7 @@ from streams.placement import partition_of
 from streams.publisher import MAX_BATCH_BYTES, Outgoing, send_group
 from streams.registry import Newcomers
 from streams.settings import Settings
+from streams.stores.recent import Recent
 from streams.topics import MAX_MESSAGE_BYTES
 
 log = structlog.get_logger(__name__)
@@ -41,6 +42,8 @@ _BUSY_EVENTS = 24
 _GATHER_S = 0.008
 _SECOND_POLL_S = 0.003
 _K3_DELAY_S = 0.003
+_LANDED, _LANDED_BYTES, _LANDED_S = 4_096, 8 << 20, 10.0
+"""Answers that are kept for identical requests which come before the cache has them."""
 _STOOD_STILL_S = 1.0
 """A wait that took so much longer than it should: the process was stopped, or its loop hung."""
 
@@ -84,6 +87,11 @@ class Lane:
         """How far the inputs have been read in transactions that stand: what a restart of this lane would go back to."""
         self._look_again_at = 0.0
         self._clock = clock.SteadyClock()
+        self._advice: dict[str, bool] = {}
+
+    def advise(self, deployment: str, *, down: bool) -> None:
+        """Take what the fleet has found out about a deployment into the next cycle."""
+        self._advice[deployment] = down
 
     def start(self) -> "asyncio.Task[None]":
         self._task = asyncio.create_task(self._run(), name=f"lane-{self.partition}")
@@ -120,6 +128,7 @@ class Lane:
         try:
             await producer.start()
             timers = await self._restore()
+            self._tell_open()
             cycle = Cycle(
                 self.partition,
                 self.restored.state,
@@ -127,6 +136,7 @@ class Lane:
                 serde=self._serde,
                 policy=self._policy,
                 prices=self._prices,
+                landed=Recent(monotonic, entries=_LANDED, max_bytes=_LANDED_BYTES, max_age_s=_LANDED_S),
             )
             cycle.providers = await self._providers()
             while not self._stopping:
@@ -136,6 +146,7 @@ class Lane:
             if not self._folded.empty:
                 await self._commit(producer, cycle)
         finally:
+            metrics.lane_left(self.partition)
             await _close(producer)
 
     async def _restore(self) -> Timers:
@@ -183,6 +194,9 @@ class Lane:
         self._polls += 1
         now = self._clock.now()
         due_until = await self._due_until(timers, now)
+        advice, self._advice = self._advice, {}
+        for deployment, down in advice.items():
+            cycle.advise(self._folded, deployment, down=down, now=now)
         cycle.fold(self._folded, arrived.get(self._routed, ()), arrived.get(self._attempts, ()), now=now, due_until=due_until)
         if self._folded.empty:
             return
@@ -299,7 +313,16 @@ class Lane:
         if changelog := acknowledged.get(TopicPartition(topics.CHANGELOG, self.partition)):
             written = [(record.key, record.value) for record in by_partition[TopicPartition(topics.CHANGELOG, self.partition)]]
             self.restored.committed(written, next_offset=changelog[-1].result().offset)
+        self._tell(folded)
         self._busy, self._committed_at, self._polls = folded.events >= _BUSY_EVENTS, monotonic(), 0
+
+    def _tell(self, folded: Folded) -> None:
+        metrics.committed(folded.records)
+        self._tell_open()
+
+    def _tell_open(self) -> None:
+        state = self.restored.state
+        metrics.lane_is(self.partition, open_requests=len(state.open), parked=len(state.parked), open_calls=len(state.calls))
 
     async def _partition_of(self, producer: AIOKafkaProducer, record: Outgoing) -> int:
         if record.partition is not None:

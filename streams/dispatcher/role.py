@@ -21,7 +21,9 @@ from aiokafka.structs import TopicPartition
 from processors.cost.prices import PriceBook
 from processors.dispatch.policy import DispatchPolicy
 from streams import topics
+from streams.agents.health_view import HealthView
 from streams.catalogue import load_prices
+from streams.dispatcher.advice import Advice
 from streams.dispatcher.lane import Lane
 from streams.dispatcher.restore import Restored
 from streams.runtime import Runtime
@@ -45,19 +47,21 @@ _QUIET_S = 30.0
 
 async def run(runtime: Runtime, stop: asyncio.Event, ready: Callable[[], None]) -> None:
     """Dispatch until `stop`. Errors of Kafka end a membership, not the process; any other error ends the process."""
-    root = runtime.settings.state_root("dispatch")
+    root, advice = runtime.settings.state_root("dispatch"), Advice()
     with state_slot(root) as directory, closing(LaneStores(directory, runtime.serde)) as stores:
-        await _stay(runtime, stores, stop, ready)
+        async with HealthView(runtime).following() as health:
+            health.on_circuit(advice.tell)
+            await _stay(runtime, stores, advice, stop, ready)
 
 
-async def _stay(runtime: Runtime, stores: LaneStores, stop: asyncio.Event, ready: Callable[[], None]) -> None:
+async def _stay(runtime: Runtime, stores: LaneStores, advice: Advice, stop: asyncio.Event, ready: Callable[[], None]) -> None:
     """One membership after the other."""
     pause_s, loop = _REJOIN_FIRST_S, asyncio.get_running_loop()
     prices = load_prices(runtime.settings, runtime.catalogue)
     while not stop.is_set():
         joined_at = loop.time()
         try:
-            await _Membership(runtime, prices, stores).run(stop, ready)
+            await _Membership(runtime, prices, stores, advice).run(stop, ready)
         except KafkaError as error:
             log.warning("dispatcher_rejoins", error=repr(error), pause_s=pause_s)
             if loop.time() - joined_at > _QUIET_S:
@@ -80,8 +84,8 @@ def policy_of(settings: Settings) -> DispatchPolicy:
 class _Membership(ConsumerRebalanceListener):  # type: ignore[misc]
     """One stay in the consumer group."""
 
-    def __init__(self, runtime: Runtime, prices: PriceBook, stores: LaneStores) -> None:
-        self._runtime, self._prices, self._stores = runtime, prices, stores
+    def __init__(self, runtime: Runtime, prices: PriceBook, stores: LaneStores, advice: Advice) -> None:
+        self._runtime, self._prices, self._stores, self._advice = runtime, prices, stores, advice
         self._cluster = ""
         settings = runtime.settings
         self._security = settings.kafka_security()
@@ -164,6 +168,7 @@ class _Membership(ConsumerRebalanceListener):  # type: ignore[misc]
                 security=self._security,
             )
             self._lanes[partition] = lane
+            self._advice.add(lane)
             lane.start().add_done_callback(partial(self._lane_ended, lane))
         self._assigned.set()
 
@@ -173,6 +178,7 @@ class _Membership(ConsumerRebalanceListener):  # type: ignore[misc]
     async def _stop_lanes(self) -> None:
         timeout_s = self._runtime.settings.session_timeout_ms / 2000
         lanes, self._lanes = self._lanes, {}
+        self._advice.remove(lanes.values())
         intact = await asyncio.gather(*(lane.stop(timeout_s) for lane in lanes.values()))
         self._note_progress(lanes.values())
         self._kept = {lane.partition: lane.restored for lane, kept in zip(lanes.values(), intact, strict=True) if kept}

@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from streams.embedded.children import Part
@@ -100,8 +100,13 @@ class Assembler:
         return self._program("simulator", *argv, http_port=port)
 
     def _workers(self, role: str, count: int, settings: Settings) -> tuple[Program, ...]:
-        argv = ("streams.cli.main", "worker", "--role", role)
-        return tuple(self._program(f"{role}-{number}", *argv, settings=settings) for number in range(count))
+        return tuple(self._worker(role, f"{role}-{number}", settings) for number in range(count))
+
+    def _worker(self, role: str, name: str, settings: Settings) -> Program:
+        """One process of a role. It serves its metrics on whatever port is free: no other program's can keep it from starting."""
+        own = settings.model_copy(update={"metrics_port": 0})
+        program = self._program(name, "streams.cli.main", "worker", "--role", role, settings=own)
+        return replace(program, metrics_host=own.metrics_address)
 
     def _program(self, name: str, *argv: str, settings: Settings | None = None, http_port: int | None = None) -> Program:
         return Program(

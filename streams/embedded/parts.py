@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import psutil
+
 from schemas.errors import SettingsError
 from streams.embedded.readiness import poll, until_ready
 from streams.embedded.spawner import Process, Spawner
@@ -14,9 +16,12 @@ READY_FILE_VARIABLE = "PENSTOCK_READY_FILE"
 SETTINGS_EXIT_CODE = 2
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Program:
-    """A program of ours that writes the file named by PENSTOCK_READY_FILE, or answers at `probe_port`, when it is ready."""
+    """A program of ours that writes the file named by PENSTOCK_READY_FILE, or answers at `probe_port`, when it is ready.
+
+    With a `metrics_host` it serves its metrics there, on another port at each start: `address` is found once it is ready.
+    """
 
     name: str
     argv: Sequence[str]
@@ -26,6 +31,7 @@ class Program:
     spawner: Spawner
     address: str | None = None
     probe_port: int | None = None
+    metrics_host: str | None = None
     ready_timeout_s: float = 120.0
     cwd: Path = field(default_factory=Path.cwd)
 
@@ -46,7 +52,19 @@ class Program:
             if not process.alive and process.exited.result() == SETTINGS_EXIT_CODE:
                 raise SettingsError(f"{self.name} refused to start: {last_line(self.log)}") from error
             raise
+        if self.metrics_host is not None:
+            port = listens_on(process.pid)
+            self.address = f"http://{self.metrics_host}:{port}/metrics" if port else None
         return process
+
+
+def listens_on(pid: int) -> int | None:
+    """The port that a process listens on, as the kernel knows it; None when there is none, or the process has ended."""
+    try:
+        sockets = psutil.Process(pid).net_connections("tcp")
+    except psutil.Error:
+        return None
+    return next((socket.laddr.port for socket in sockets if socket.status == psutil.CONN_LISTEN), None)
 
 
 async def _answers_http(port: int) -> bool:

@@ -45,9 +45,9 @@ def every_role(providers: tuple[str, ...], **counts: int) -> dict[str, int]:
     """One process of each role, or as many as `counts` says.
 
     >>> every_role(("openai",), dispatch=2)
-    {'dispatch': 2, 'calls:openai': 1, 'tables': 1, 'intake': 1}
+    {'dispatch': 2, 'calls:openai': 1, 'tables': 1, 'health': 1, 'intake': 1}
     """
-    roles = ("dispatch", *(f"calls:{provider}" for provider in providers), "tables", "intake")
+    roles = ("dispatch", *(f"calls:{provider}" for provider in providers), "tables", "health", "intake")
     return {role: counts.get(role, 1) for role in roles}
 
 

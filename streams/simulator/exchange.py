@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 
 from schemas.errors import SettingsError
-from streams.simulator import faults
+from streams.simulator import faults, rate_limits
 from streams.simulator.answers import answer, embedded
 from streams.simulator.ask import Ask, BadRequest, seed_of
 from streams.simulator.chance import draw
@@ -65,6 +65,10 @@ class _Desk:
         body = self.wire.error(status, message, provider=self.endpoint.provider, code=code)
         return replace(plain(status, _JSON, body), headers=(self.wire.id_header(self.stamp),))
 
+    def limits(self) -> tuple[tuple[str, str], ...]:
+        limit = self.profile.requests_per_minute
+        return rate_limits.headers_of(self.endpoint.shape, limit, call=self.call, now_s=self.stamp.now_s)
+
 
 def exchange(
     endpoint: Endpoint,
@@ -98,9 +102,12 @@ def exchange(
     return Exchange(strike(fault, reply, error_event=desk.wire.error_event("Overloaded")), ask.model, str(fault))
 
 
-def free(endpoint: Endpoint, raw: bytes) -> Reply:
-    """The reply to a request that no model answers: a list of models, a count of tokens."""
+def free(endpoint: Endpoint, raw: bytes, outage: Fault | None = None) -> Reply:
+    """The reply to a request that no model answers: a list of models, a count of tokens; or the error that all meet now."""
     wire = WIRES[endpoint.shape]
+    if outage is not None:
+        message = _MESSAGES.get(outage.status, _OTHER_MESSAGE)
+        return plain(outage.status, _JSON, wire.error(outage.status, message, provider=endpoint.provider))
     if endpoint.operation is Operation.MODELS:
         return plain(200, _JSON, wire.models())
     try:
@@ -156,6 +163,7 @@ def _refusal(desk: _Desk, fault: Fault) -> Reply:
     if fault.kind is FaultKind.CONTEXT_TOO_LONG:
         return desk.error(400, _TOO_LONG[desk.endpoint.shape], code="context_too_long")
     reply = desk.error(fault.status, _MESSAGES.get(fault.status, _OTHER_MESSAGE))
+    reply = replace(reply, headers=(*reply.headers, *desk.limits()))
     if fault.retry_after is None:
         return reply
     wait = ("retry-after", retry_after(fault.retry_after, now_s=desk.stamp.now_s))
@@ -169,7 +177,7 @@ def _answered(desk: _Desk, ask: Ask, fault: Fault | None) -> Reply:
     first_s = desk.profile.first_token_s(desk.call)
     delay_s = first_s + desk.profile.tokens_s(desk.call, tokens)
     wire, endpoint, stamp = desk.wire, desk.endpoint, replace(desk.stamp, elapsed_ms=delay_s * 1000)
-    headers = (wire.id_header(stamp),)
+    headers = (wire.id_header(stamp), *desk.limits())
     if ask.stream and not embedding:
         count = max(1, -(-tokens // desk.profile.tokens_per_event))
         parts = _paced(desk, wire.events(endpoint, ask, found, says, stamp, count=count), first_s)

@@ -158,6 +158,20 @@ class FaultRule:
         )
 
 
+def outage(rules: Sequence[FaultRule], *, at_s: float) -> Fault | None:
+    """The error that every request meets at this time, be it a call or not; None when only some calls are struck, or none.
+
+    >>> rules = (FaultRule(parse("http_500"), rate=0.5), FaultRule(parse("http_503"), from_s=10))
+    >>> outage(rules, at_s=9), str(outage(rules, at_s=10))
+    (None, 'http_503')
+    """
+    for rule in rules:
+        some = (rule.rate, rule.every, rule.first) != (None, None, None)
+        if not some and rule.fault.kind is FaultKind.HTTP and rule.strikes(call=0, at_s=at_s, luck=0.0):
+            return rule.fault
+    return None
+
+
 def choose(rules: Sequence[FaultRule], *, seed: int, call: int, at_s: float) -> Fault | None:
     """The fault of the first rule that strikes this call; a refused port is none, as nothing arrives through it."""
     for i, rule in enumerate(rules):

@@ -53,7 +53,8 @@ _AnyLatency = Annotated[Latency, BeforeValidator(_as_latency)]
 class Profile:
     """`first_token_ms` passes before the first byte, `per_token_ms` for each token of output, streamed or not.
 
-    `listening` False closes the provider's own port; it needs one (`--provider-port`).
+    `listening` False closes the provider's own port; it needs one (`--provider-port`). `requests_per_minute` is told in the
+    headers of replies and refuses nobody.
     """
 
     __pydantic_config__ = _STRICT
@@ -64,6 +65,7 @@ class Profile:
     faults: tuple[Annotated[FaultRule, AfterValidator(_checked)], ...] = ()
     seed: int = 0
     listening: bool = True
+    requests_per_minute: Annotated[int, Field(ge=1)] | None = None
 
     def first_token_s(self, call: int) -> float:
         """Seconds before the first byte of the nth call's reply."""

@@ -14,6 +14,7 @@ from streams.simulator.call_log import ARRIVED, FINISHED, line_of
 from streams.simulator.call_log_writer import CallLogWriter
 from streams.simulator.endpoints import Endpoint, resolve
 from streams.simulator.exchange import Exchange, exchange, free
+from streams.simulator.faults import outage
 from streams.simulator.ports import Ports
 from streams.simulator.profiles import Profile, Profiles
 from streams.simulator.reply import plain
@@ -117,7 +118,8 @@ class Simulator:
         if endpoint is None:
             return await send(request, plain(404, "application/json", _NO_PATH), Progress())
         if not endpoint.operation.billed:
-            return await send(request, free(endpoint, raw), Progress())
+            all_meet = outage(self.profile(endpoint.provider).faults, at_s=self.at_s(endpoint.provider))
+            return await send(request, free(endpoint, raw, all_meet), Progress())
         return await self._call(request, endpoint, raw, t_in)
 
     async def _call(self, request: web.BaseRequest, endpoint: Endpoint, raw: bytes, t_in: float) -> web.StreamResponse:

@@ -1,8 +1,9 @@
 """The gate to Valkey or Redis: many values at once, in time or not at all. The only user of redis-py."""
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Iterable, Sequence
 from types import TracebackType
+from typing import TypeVar
 
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
@@ -12,6 +13,9 @@ from redis.exceptions import RedisError
 from schemas.errors import SettingsError, StoreUnavailable
 
 _CONNECT_TIMEOUT_S = 1.0
+_SCAN_COUNT = 1_000
+
+T = TypeVar("T")
 
 
 class Valkey:
@@ -35,7 +39,7 @@ class Valkey:
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         await self._client.aclose()
 
-    async def get_many(self, keys: Sequence[str]) -> list[bytes | None]:
+    async def get_many(self, keys: Sequence[str | bytes]) -> list[bytes | None]:
         """The values of the keys, in their order, in one round trip."""
         try:
             async with asyncio.timeout(self._timeout_s):
@@ -43,6 +47,27 @@ class Valkey:
         except (RedisError, OSError, TimeoutError) as error:
             raise StoreUnavailable(f"Valkey did not answer a look-up of {len(keys)} keys: {type(error).__name__}") from error
         return values
+
+    async def keys(self, pattern: str) -> AsyncIterator[list[bytes]]:
+        """All keys that match, in pieces, without holding up the server (SCAN); a key that changes meanwhile may be missed."""
+        cursor = 0
+        while True:
+            cursor, found = await self._within(self._store_timeout_s, self._client.scan(cursor, match=pattern, count=_SCAN_COUNT))
+            if found:
+                yield found
+            if cursor == 0:
+                return
+
+    async def drop(self, keys: Sequence[bytes]) -> int:
+        """Forget the keys. Returns how many there were."""
+        return int(await self._within(self._store_timeout_s, self._client.unlink(*keys)))
+
+    async def _within(self, seconds: float, asked: Awaitable[T]) -> T:
+        try:
+            async with asyncio.timeout(seconds):
+                return await asked
+        except (RedisError, OSError, TimeoutError) as error:
+            raise StoreUnavailable(f"Valkey did not answer: {type(error).__name__}") from error
 
     async def set_many(self, items: Iterable[tuple[str, bytes, int]]) -> None:
         """Store (key, value, seconds to live) in one round trip."""

@@ -1,4 +1,4 @@
-"""The answer cache: exact, by tenant, in two levels. What is kept is an InferenceResponse as it was published.
+"""The answer cache: exact, by tenant, in two levels. What is kept is an InferenceResponse as it was published, sealed.
 
 L1 holds what this process met in the last minute, so that a purge of Valkey shows everywhere within one. L2 is Valkey. One that
 is away, slow or hung costs two time-outs, and then one now and then: each a miss, counted, for nobody waits for a cache.
@@ -12,11 +12,14 @@ from dataclasses import dataclass
 import structlog
 
 from processors.cache.answer import may_store
+from processors.cache.seal import OVERHEAD_BYTES, seal, unseal
 from schemas.errors import RecordError, StoreUnavailable
 from schemas.outcomes import InferenceResponse
 from schemas.serde import Codec, Serde
+from streams import metrics
 from streams.settings import Settings
 from streams.stores.breaker import Breaker
+from streams.stores.cache_secret import cache_secret
 from streams.stores.recent import Recent
 from streams.stores.valkey import Valkey
 
@@ -27,17 +30,23 @@ MAX_ENTRY_BYTES = 256 * 1024
 """Longer answers are not kept: a batch of look-ups must fit into memory."""
 L1_BYTES = 32 * 1024 * 1024
 L1_AGE_S = 60.0
+_L1, _L2, _MISS = (metrics.LOOK_UPS.labels(tier) for tier in ("l1", "l2", "miss"))
+_NOT_OURS = "give all processes that share the cache the same PENSTOCK_CACHE_SECRET; if they have it, look who else writes there"
 
 
 @dataclass(slots=True)
 class CacheCounts:
-    """Since the start of the process. A look-up counts once: as L1 hit, L2 hit or miss; the other four say why it missed."""
+    """Since the start of the process. A look-up counts once: as L1 hit, L2 hit or miss.
+
+    `unavailable`, `corrupt` and `forged` say why it missed.
+    """
 
     l1_hits: int = 0
     l2_hits: int = 0
     misses: int = 0
     unavailable: int = 0
     corrupt: int = 0
+    forged: int = 0
     stored: int = 0
     not_stored: int = 0
 
@@ -50,12 +59,14 @@ class AnswerCache:
         valkey: Valkey | None,
         codec: Codec[InferenceResponse],
         *,
+        secret: bytes,
         l1_entries: int,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.counts = CacheCounts()
         self._valkey = valkey
         self._codec = codec
+        self._secret = secret
         self._recent: Recent[InferenceResponse] = Recent(clock, entries=l1_entries, max_bytes=L1_BYTES, max_age_s=L1_AGE_S)
         self._breaker = Breaker(clock)
 
@@ -64,9 +75,13 @@ class AnswerCache:
         found = [self._recent.get(key) for key in keys]
         missing = [i for i, answer in enumerate(found) if answer is None]
         self.counts.l1_hits += len(keys) - len(missing)
+        _L1.inc(len(keys) - len(missing))
         if missing:
+            hits = self.counts.l2_hits
             for i, value in zip(missing, await self._get([keys[i] for i in missing]), strict=True):
                 found[i] = self._decode(keys[i], value)
+            _L2.inc(self.counts.l2_hits - hits)
+            _MISS.inc(len(missing) - (self.counts.l2_hits - hits))
         return found
 
     async def store(self, answers: Iterable[tuple[InferenceResponse, bytes]]) -> None:
@@ -78,7 +93,8 @@ class AnswerCache:
             if len(value) > MAX_ENTRY_BYTES:
                 self.counts.not_stored += 1
                 continue
-            items.append((KEY_PREFIX + answer.cache_key, value, answer.cache_ttl_s))
+            sealed = seal(self._secret, answer.cache_key, value)
+            items.append((KEY_PREFIX + answer.cache_key, sealed, answer.cache_ttl_s))
         if not items:
             return
         if self._valkey is None or not self._breaker.allows():
@@ -108,11 +124,17 @@ class AnswerCache:
 
     def _decode(self, key: str, value: bytes | None) -> InferenceResponse | None:
         """A kept answer; None, counted, when the store holds something else under the key."""
-        if value is None or len(value) > MAX_ENTRY_BYTES:
+        if value is None or len(value) > MAX_ENTRY_BYTES + OVERHEAD_BYTES:
             self.counts.misses += 1
             return None
+        if (ours := unseal(self._secret, key, value)) is None:
+            self.counts.misses += 1
+            self.counts.forged += 1
+            if self.counts.forged == 1:
+                log.warning("cached_answer_not_ours", key=key, next_step=_NOT_OURS)
+            return None
         try:
-            answer = self._codec.decode(value)
+            answer = self._codec.decode(ours)
         except RecordError as error:
             self.counts.misses += 1
             self.counts.corrupt += 1
@@ -140,7 +162,7 @@ async def open_cache(settings: Settings, serde: Serde) -> AsyncIterator[AnswerCa
     codec = serde.of(InferenceResponse)
     if settings.redis_url is None:
         log.info("cache_off", next_step="set REDIS_URL to keep answers")
-        yield AnswerCache(None, codec, l1_entries=0)
+        yield AnswerCache(None, codec, secret=b"", l1_entries=0)
         return
     async with Valkey(settings.redis_url, timeout_s=settings.cache_timeout_ms / 1000) as valkey:
-        yield AnswerCache(valkey, codec, l1_entries=settings.l1_cache_entries)
+        yield AnswerCache(valkey, codec, secret=cache_secret(settings), l1_entries=settings.l1_cache_entries)

@@ -6,7 +6,7 @@ from typing import Protocol
 from schemas.calls import Billing, CallOrdered, CallPhase, CallReported, FailureKind, Usage
 from schemas.errors import RecordError
 from schemas.ledger import CostEvent, CostKind, CostTotal
-from schemas.outcomes import CacheState, DeadLetter, InferenceResponse, ResponseStatus
+from schemas.outcomes import DeadLetter, InferenceResponse, ResponseStatus
 from schemas.requests import InferenceRequest
 from schemas.routing import RequestRouted
 from schemas.serde import Serde, salvage_request_id
@@ -144,7 +144,7 @@ class Extract:
             return
         if not answer.final:
             return
-        hit = answer.cache is CacheState.HIT
+        hit = answer.cache.served
         fact = Final(record.partition, record.offset, us(answer.answered_at), hit, answer.call_id)
         yield request(answer.tenant, answer.request_id), fact
         if answer.call_id is not None and answer.status is ResponseStatus.OK:

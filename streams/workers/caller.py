@@ -2,7 +2,7 @@
 
 Rules
 1. STARTED is acknowledged by the broker before the adapter is asked to call; without the acknowledgement no call is made.
-2. An order whose deadline has passed is reported as expired, not called.
+2. An order whose deadline has passed is reported as expired, not called; one beyond the operator's limits as limited.
 3. Every STARTED is followed by COMPLETED or FAILED, whatever the adapter does; the order is acknowledged after that.
 4. A redelivered order is a new call under a new call_id: the ledger has a line for each.
 """
@@ -21,7 +21,7 @@ from schemas.calls import Billing, CallOrdered, Failure, FailureKind
 from schemas.errors import RecordError
 from schemas.outcomes import ResponseChunk
 from schemas.requests import InferenceRequest
-from streams import clock, faults
+from streams import clock, faults, metrics
 from streams.dead_letters import dead_letter
 from streams.faust_host import Delivered
 from streams.registry import Newcomers
@@ -29,6 +29,7 @@ from streams.runtime import Runtime
 from streams.workers import reports
 from streams.workers.chunks import ChunkSender
 from streams.workers.gates import Gate, Gates
+from streams.workers.limits import CallLimits
 from streams.workers.reporter import Reporter
 
 log = structlog.get_logger(__name__)
@@ -41,10 +42,11 @@ _SENT_AFTER_S = 0.002
 class Caller:
     """Makes the calls of one provider."""
 
-    def __init__(self, runtime: Runtime, adapter: Adapter, gates: Gates, *, worker: str) -> None:
+    def __init__(self, runtime: Runtime, adapter: Adapter, gates: Gates, limits: CallLimits, *, worker: str) -> None:
         self._runtime = runtime
         self._adapter = adapter
         self._gates = gates
+        self._limits = limits
         self._worker = worker
         self._reporter = Reporter(runtime)
         self._orders = runtime.serde.of(CallOrdered)
@@ -72,7 +74,8 @@ class Caller:
             assert task is not None  # noqa: S101 - a coroutine always runs in a task
             self._running.add(task)
             try:
-                await self._carry_out(order, record, gate)
+                with metrics.IN_FLIGHT.labels(order.deployment).track_inprogress():
+                    await self._carry_out(order, record, gate)
             finally:
                 self._running.discard(task)
 
@@ -96,10 +99,10 @@ class Caller:
         timeout_s = _time_left_s(order, now)
         request = self._requests_of(order)
         if timeout_s <= 0 or isinstance(request, Failed):
-            failed = request if isinstance(request, Failed) else reports.expired()
-            await self._reporter.report(
-                reports.refused(order, failed.failure, call_id=str(uuid.uuid4()), worker=self._worker, now=now)
-            )
+            await self._refuse(order, request if isinstance(request, Failed) else reports.expired(), now)
+            return
+        if (wait_s := await self._limits.take(order)) > 0:
+            await self._refuse(order, reports.limited(order.deployment, wait_s), now)
             return
         call = reports.Started(order, str(uuid.uuid4()), self._worker, now, timeout_s)
         sender = ChunkSender(order, call.call_id, self._chunks, self._runtime.publisher) if order.stream else None
@@ -111,6 +114,7 @@ class Caller:
             if isinstance(outcome, Completion):
                 faults.point("K9", call.call_id)
             await self._report(attempt, outcome, gate)
+            await self._limits.settle(order, outcome.usage)
         except asyncio.CancelledError:
             if await self._last_word(attempt, gate):
                 record.ack()
@@ -119,9 +123,15 @@ class Caller:
             return
         faults.point("K10", call.call_id)
 
+    async def _refuse(self, order: CallOrdered, failed: Failed, now: datetime) -> None:
+        """Report an order for which no call is started."""
+        report = reports.refused(order, failed.failure, call_id=str(uuid.uuid4()), worker=self._worker, now=now)
+        await self._reporter.report(report)
+
     async def _report(self, attempt: "_Attempt", outcome: Completion | Failed, gate: Gate) -> None:
         if attempt.sender is not None:
             attempt.sender.end(outcome)
+        metrics.call_ended(attempt.call.order, outcome, latency_ms=attempt.latency_ms)
         await self._reporter.finish(
             attempt.call, outcome, in_flight=gate.in_flight, now=clock.now(), latency_ms=attempt.latency_ms
         )

@@ -14,6 +14,7 @@ from streams.runtime import Runtime
 from streams.workers.caller import Caller
 from streams.workers.credentials import adapter_of, provider_of
 from streams.workers.gates import Gates
+from streams.workers.limits import CallLimits
 
 log = structlog.get_logger(__name__)
 
@@ -29,10 +30,12 @@ async def run(runtime: Runtime, stop: asyncio.Event, ready: Callable[[], None]) 
     Raises SettingsError when the provider or its key is missing, HostFailed when the app failed.
     """
     provider = provider_of(runtime.role, runtime.catalogue)
-    gates = Gates(runtime.catalogue.of_provider(provider.name))
+    deployments = runtime.catalogue.of_provider(provider.name)
+    gates, share = Gates(deployments), Share(await runtime.publisher.partitions(topics.calls(provider.name)))
+    limits = CallLimits(deployments, runtime.settings.redis_url, share.part)
     adapter = adapter_of(provider, runtime.settings, os.environ, connections=gates.bound)
-    caller = Caller(runtime, adapter, gates, worker=f"{socket.gethostname()}-{os.getpid()}")
-    app = _app(runtime, provider.name, caller, gates)
+    caller = Caller(runtime, adapter, gates, limits, worker=f"{socket.gethostname()}-{os.getpid()}")
+    app = share.host = _app(runtime, provider.name, caller, gates)
     try:
         async with app.running():
             ready()
@@ -41,6 +44,20 @@ async def run(runtime: Runtime, stop: asyncio.Event, ready: Callable[[], None]) 
             log.info("worker_drained", provider=provider.name, cancelled=late)
     finally:
         await adapter.close()
+        await limits.close()
+
+
+class Share:
+    """The part of a provider's orders that this process reads: of the partitions of their topic, its own."""
+
+    def __init__(self, partitions: int) -> None:
+        self._partitions = partitions
+        self.host: Host | None = None
+
+    def part(self) -> float:
+        """In (0, 1]: who reads none has at most some orders left from before."""
+        mine = len(self.host.consumer.assignment()) if self.host is not None else 0
+        return max(1, mine) / self._partitions
 
 
 def _app(runtime: Runtime, provider: str, caller: Caller, gates: Gates) -> Host:

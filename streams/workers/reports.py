@@ -7,7 +7,9 @@ from processors.providers.contract import Completion, Failed
 from schemas.calls import Billing, CallOrdered, CallPhase, CallReported, Failure, FailureKind
 from schemas.health import HealthEvent, HealthOutcome
 
-_OF_THE_REQUEST = frozenset({FailureKind.EXPIRED, FailureKind.CANCELLED, FailureKind.REJECTED, FailureKind.CONTEXT_TOO_LONG, FailureKind.LIMITED})
+_OF_THE_REQUEST = frozenset(
+    {FailureKind.EXPIRED, FailureKind.CANCELLED, FailureKind.REJECTED, FailureKind.CONTEXT_TOO_LONG, FailureKind.LIMITED}
+)
 """Failures that tell nothing about the deployment."""
 
 
@@ -58,6 +60,7 @@ def health(call: Started, outcome: Completion | Failed, *, in_flight: int, now: 
         observed_at=now,
         latency_ms=latency_ms,
         call_id=call.call_id,
+        limits=outcome.limits,
     )
     if isinstance(outcome, Completion):
         tokens = None if outcome.usage is None else outcome.usage.output_tokens
@@ -77,6 +80,12 @@ def health(call: Started, outcome: Completion | Failed, *, in_flight: int, now: 
 def expired() -> Failed:
     """The deadline passed before anything was sent."""
     return Failed(Failure(FailureKind.EXPIRED, "the deadline passed before the call was made", Billing.NOT_BILLED))
+
+
+def limited(deployment: str, wait_s: float) -> Failed:
+    """The operator's own limit is reached: nothing was sent."""
+    message = f"{deployment} has reached the calls or tokens a minute that the catalogue allows it"
+    return Failed(Failure(FailureKind.LIMITED, message, Billing.NOT_BILLED, retry_after_s=wait_s))
 
 
 def cancelled(*, connected: bool) -> Failed:

@@ -97,9 +97,19 @@ def test_every_service_is_watched_bounded_and_restarted(name: str) -> None:
 @SERVICE
 def test_volumes_are_declared_and_hold_what_must_last(name: str) -> None:
     for volume in SERVICES[name].get("volumes", []):
-        source, target = volume.split(":")[:2]
-        assert source in CONTENT["volumes"]
+        source, target, *mode = volume.split(":")
         assert target.startswith("/")
+        if source.startswith("./"):  # a folder of this repository: read, never written
+            assert mode == ["ro"], volume
+            assert (ROOT / source).is_dir(), volume
+        else:
+            assert source in CONTENT["volumes"]
+            assert mode == []
+
+
+def test_every_declared_volume_is_used() -> None:
+    used = {volume.split(":")[0] for service in SERVICES.values() for volume in service.get("volumes", [])}
+    assert set(CONTENT["volumes"]) == {source for source in used if not source.startswith("./")}
 
 
 def test_kafkas_data_stands_in_its_volume() -> None:
@@ -181,9 +191,9 @@ def test_with_the_simulator_url_emptied_the_real_providers_are_called(monkeypatc
 def test_our_containers_have_few_rights_and_time_to_drain() -> None:
     for name, service in OURS.items():
         assert service["read_only"] is True, name
-        assert service["cap_drop"] == ["ALL"], name
-        assert service["security_opt"] == ["no-new-privileges:true"], name
-        assert "privileged" not in service, name
+    for name in (*OURS, "prometheus", "grafana"):
+        assert SERVICES[name]["cap_drop"] == ["ALL"], name
+        assert SERVICES[name]["security_opt"] == ["no-new-privileges:true"], name
     grace_s = min(seconds(service["stop_grace_period"]) for service in WORKERS.values())
     assert grace_s > Settings.model_fields["drain_timeout_s"].default
 
@@ -201,6 +211,34 @@ def test_secrets_come_from_the_users_file_alone() -> None:
     assert not re.search(r"(?i)(api_key|password|secret)\s*[:=]\s*\S", text)
     assert all(service["env_file"] == [{"path": ".env", "required": False}] for service in OURS.values())
     assert ".env" in (ROOT / ".gitignore").read_text("utf-8").split()
+
+
+def test_the_roles_that_open_the_answer_cache_share_a_secret_that_no_example_holds() -> None:
+    """Their file systems are read-only: without a volume none could be made.
+
+    An empty volume takes its owner from the image when it is first mounted: by `init`, alone.
+    """
+    data_dir = OURS["init"]["environment"]["PENSTOCK_DATA_DIR"]
+    sharing = {name for name, service in OURS.items() if f"cache-seal:{data_dir}" in service.get("volumes", [])}
+    assert sharing == {"init", "intake", "tables"}
+    assert all(OURS[name]["depends_on"]["init"]["condition"] == "service_completed_successfully" for name in sharing - {"init"})
+    assert f"--home-dir {data_dir}" in DOCKERFILE
+    assert re.search(rf"install --directory --owner penstock --group penstock {data_dir} ", DOCKERFILE), "it must be theirs"
+    assert not any("PENSTOCK_CACHE_SECRET" in service["environment"] for service in OURS.values()), ".env must win"
+    assert re.search(r"(?m)^# PENSTOCK_CACHE_SECRET=$", (ROOT / ".env.example").read_text("utf-8"))
+
+
+def test_who_opens_the_answer_cache() -> None:
+    """What the test before this one takes for granted."""
+    importing = {
+        path.relative_to(ROOT).as_posix()
+        for path in (ROOT / "streams").rglob("*.py")
+        if re.search(r"^from streams\.stores\.(?:valkey_cache|cache_secret) import ", path.read_text("utf-8"), re.MULTILINE)
+    }
+    assert importing == {
+        "streams/agents/intake.py", "streams/agents/tables.py", "streams/agents/cache_fill.py",
+        "streams/stores/valkey_cache.py", "streams/cli/caching.py",
+    }  # fmt: skip
 
 
 def test_interpolation_knows_unset_from_empty() -> None:

@@ -5,11 +5,21 @@ from typing import Any
 
 from schemas.calls import Billing, CallPhase, CallReported, Failure, FailureKind, Output, Usage
 from schemas.requests import InferenceRequest, Message, Operation
-from schemas.routing import Candidate, RequestRouted
+from schemas.routing import Candidate, CandidateUse, RequestRouted
 
 T0 = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
 CHEAP = Candidate("openai/gpt-4o-mini", "openai", "gpt-4o-mini", timeout_ms=60_000, output_tokens_bound=100)
 DEAR = Candidate("anthropic/claude-3-7-sonnet", "anthropic", "claude-3-7-sonnet", timeout_ms=60_000, output_tokens_bound=100)
+LARGE = Candidate(
+    "openai/gpt-4o",
+    "openai",
+    "gpt-4o",
+    timeout_ms=60_000,
+    output_tokens_bound=100,
+    context_tokens=128_000,
+    use=CandidateUse.CONTEXT,
+)
+SPARE = Candidate("openai/o1-mini", "openai", "o1-mini", timeout_ms=60_000, output_tokens_bound=100, use=CandidateUse.FALLBACK)
 
 
 def at(seconds: float) -> datetime:
@@ -76,3 +86,8 @@ def failed(
     call_id: str, kind: FailureKind, billing: Billing = Billing.NOT_BILLED, *, retry_after_s: float | None = None, **changes: Any
 ) -> CallReported:
     return report(call_id, CallPhase.FAILED, failure=Failure(kind, "it failed", billing, retry_after_s=retry_after_s), **changes)
+
+
+def asking(request_id: str = "r1", **changes: Any) -> RequestRouted:
+    """A request whose answer may be kept, and so shared with those who ask the same."""
+    return routed(request_id, **({"flight_key": "acme:auto:hi", "cache_key": "acme:auto:hi", "cache_ttl_s": 60} | changes))

@@ -2,14 +2,14 @@
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from schemas.calls import CallOrdered, CallPhase, CallReported, FailureKind
 from schemas.errors import RecordError
 from schemas.ledger import CostEvent, CostTotal
 from schemas.outcomes import InferenceResponse
 from schemas.routing import RequestRouted
-from schemas.state import DispatchChange
+from schemas.state import DispatchChange, RequestState
 from streams import topics
 from tests.simulation.world import World, at
 
@@ -18,15 +18,22 @@ Key = tuple[str, str]
 
 @dataclass(slots=True)
 class Said:
-    """One committed transaction. `seen`: what dispatchers' clocks had shown at most when it was committed."""
+    """One committed transaction. `seen`: what dispatchers' clocks had shown at most when it was committed.
+
+    `read` is how many reports of its partition were read by then, `read_before` by the one before. `requests` are the states
+    of requests that it wrote, None for one that was forgotten; noted only where requests may follow each other.
+    """
 
     partition: int
     seen: datetime
+    read: int = 0
+    read_before: int = 0
     orders: list[CallOrdered] = field(default_factory=list)
     responses: list[InferenceResponse] = field(default_factory=list)
     costs: list[CostEvent] = field(default_factory=list)
     totals: dict[str, CostTotal] = field(default_factory=dict)
     positions: dict[str, int] = field(default_factory=dict)
+    requests: list[tuple[str, RequestState | None]] = field(default_factory=list)
     dead_letters: int = 0
 
 
@@ -36,6 +43,14 @@ class RoutedAt:
 
     record: RequestRouted
     partition: int
+    offset: int
+
+
+class ReportAt(NamedTuple):
+    """A report and where it stands. `seen`: what dispatchers' clocks had shown at most when it was written."""
+
+    record: CallReported
+    seen: datetime
     offset: int
 
 
@@ -55,13 +70,15 @@ class Facts:
     transactions: list[Said]
     routed: dict[Key, list[RoutedAt]]
     """By request, in the order of the log: the first body wins."""
-    reports: dict[Key, list[tuple[CallReported, datetime]]]
+    reports: dict[Key, list[ReportAt]]
     calls: dict[str, Call]
     poisoned: int
 
     @classmethod
     def of(cls, world: World) -> "Facts":
-        transactions = [_said(world, transaction) for transaction in world.broker.transactions]
+        flights = any(plan.flight is not None for plan in world.schedule.requests)
+        transactions = [_said(world, transaction, flights=flights) for transaction in world.broker.transactions]
+        _count_read(transactions)
         facts = cls(transactions, {}, {}, {}, 0)
         for partition in range(world.partitions):
             facts._read_routed(world, partition)
@@ -87,7 +104,7 @@ class Facts:
                 self.poisoned += 1
                 continue
             seen = at(record.seen)
-            self.reports.setdefault((report.tenant, report.request_id), []).append((report, seen))
+            self.reports.setdefault((report.tenant, report.request_id), []).append(ReportAt(report, seen, record.offset))
             if report.phase is CallPhase.STARTED:
                 self.calls.setdefault(report.call_id, Call(report))
             elif (call := self.calls.get(report.call_id)) is not None and call.ended is None:
@@ -95,21 +112,43 @@ class Facts:
 
     def completed_before(self, key: Key, deadline: datetime) -> CallReported | None:
         """A success that stood in the log before any dispatcher's clock had reached the deadline."""
-        for report, seen in self.reports.get(key, ()):
+        for report, seen, _ in self.reports.get(key, ()):
             if report.failure is not None and report.failure.kind is FailureKind.EXPIRED:
                 return None
             if report.phase is CallPhase.COMPLETED and seen < deadline:
                 return report
         return None
 
+    def folded_in(self, key: Key) -> int:
+        """The number of the transaction that passed the first routed record of a request."""
+        first = self.routed[key][0]
+        return self.passed(first.partition, first.offset)
 
-def _said(world: World, transaction: Any) -> Said:
+    def passed(self, partition: int, offset: int) -> int:
+        """The number of the transaction that passed an offset of the routed records."""
+        for number, said in enumerate(self.transactions):
+            if said.partition == partition and said.positions.get(topics.ROUTED, 0) > offset:
+                return number
+        return len(self.transactions)
+
+
+def _count_read(transactions: list[Said]) -> None:
+    read: dict[int, int] = {}
+    for said in transactions:
+        said.read_before = read.get(said.partition, 0)
+        said.read = read[said.partition] = said.positions.get(topics.ATTEMPTS, said.read_before)
+
+
+def _said(world: World, transaction: Any, *, flights: bool) -> Said:
     said, serde = Said(transaction.partition, at(transaction.seen)), world.serde
     for record in transaction.records:
         topic, value = record.topic, record.value
         if topic == topics.CHANGELOG:
             if record.key.startswith("position/"):
                 said.positions[record.key.removeprefix("position/")] = serde.of(DispatchChange).decode(value).position
+            elif flights and record.key.startswith("request/"):
+                state = None if value is None else serde.of(DispatchChange).decode(value).request
+                said.requests.append((record.key, state))
         elif topic == topics.RESPONSES:
             said.responses.append(serde.of(InferenceResponse).decode(value))
         elif topic == topics.COSTS:

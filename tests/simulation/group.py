@@ -48,6 +48,15 @@ class Group:
         self.world.say(lambda: f"{lane.who:9} is fenced from partition {lane.partition} and drops its state")
         self._drop(lane)
 
+    def advise(self, partition: int, deployment: str, *, down: bool) -> None:
+        """What the fleet's calls tell of a deployment reaches the owner, unless it is about to commit."""
+        lane = self.lane(partition)
+        if lane.prepared is not None:
+            return
+        self.world.count[f"advised that a deployment is {'down' if down else 'back'}"] += 1
+        lane.advise(deployment, down=down)
+        self.world.say(lambda: f"{lane.who:9} is advised that {deployment} is {'down' if down else 'back'}")
+
     # --- faults ----------------------------------------------------------------------------------------------------------
 
     def crash(self, partition: int, choice: int) -> None:

@@ -3,11 +3,14 @@
 from schemas.calls import Output, Usage
 from schemas.outcomes import ErrorInfo
 from schemas.requests import Operation
-from schemas.routing import CachedAnswer, RequestRouted
+from schemas.routing import CachedAnswer, Fallback, RequestRouted
 from streams import topics
 from streams.faust_host.offsets import PartitionOffsets
 from tests.simulation.schedule import Plan
 from tests.simulation.world import CANDIDATES, SECOND, World, at, key_of
+
+SORRY, KEPT = "sorry, later", "an answer of yesterday"
+"""What falls back."""
 
 Arrived = tuple[int, Plan, int, int]
 """Offset, plan, which body, when it was published (microseconds)."""
@@ -91,12 +94,8 @@ class Intake:
 
 def routed_of(plan: Plan, body: int, *, published: int, now: int) -> RequestRouted:
     """What intake decides about a request: the same each time, but for when it did."""
-    cached = None
-    if plan.cached:
-        candidate = CANDIDATES[plan.candidates[0]]
-        output = Output(f"cached {plan.request_id}", finish_reason="stop")
-        where = (candidate.provider, candidate.deployment, candidate.model)
-        cached = CachedAnswer(output, *where, stored_at=at(0), usage=Usage(10, 5), cost_nanousd=12_345)
+    fallback = {None: None, "text": Fallback(text=SORRY), "kept": Fallback(cached=_kept(plan, KEPT))}[plan.fallback]
+    key = None if plan.flight is None else f"{plan.tenant}:{plan.flight}:{body}"
     return RequestRouted(
         request_id=plan.request_id,
         tenant=plan.tenant,
@@ -114,6 +113,19 @@ def routed_of(plan: Plan, body: int, *, published: int, now: int) -> RequestRout
         user=f"body{body}",
         operation=Operation.CHAT,
         candidates=tuple(CANDIDATES[index] for index in plan.candidates),
-        cached=cached,
+        cached=_kept(plan, f"cached {plan.request_id}") if plan.cached else None,
         rejection=ErrorInfo("invalid", "rejected") if plan.rejected else None,
+        cache_key=key,
+        cache_ttl_s=None if key is None else 3_600,
+        flight_key=key,
+        hedge_after_ms=plan.hedge_after_ms,
+        fallback=fallback,
     )
+
+
+def _kept(plan: Plan, content: str) -> CachedAnswer:
+    """An earlier answer."""
+    candidate = CANDIDATES[plan.candidates[0] if plan.candidates else 0]
+    where = (candidate.provider, candidate.deployment, candidate.model)
+    output = Output(content, finish_reason="stop")
+    return CachedAnswer(output, *where, stored_at=at(0), usage=Usage(10, 5), cost_nanousd=12_345)

@@ -8,6 +8,7 @@ from datetime import datetime
 
 from processors.dispatch.decide import timers_of
 from processors.dispatch.state import LaneState
+from schemas.outcomes import CacheState
 from streams import topics
 from streams.dispatcher.changelog import Changelog
 from streams.dispatcher.cycle import Cycle, Folded
@@ -121,6 +122,13 @@ class Lane:
             )
         return bool(self.folded.events > events or requests or reports)
 
+    def advise(self, deployment: str, *, down: bool) -> None:
+        """The fleet's word on a deployment."""
+        now = self.world.tell_dispatcher(self.world.now + self.member.offset)
+        if self.episode is not None:
+            self.episode.advise(deployment, now, down=down)
+        self.cycle.advise(self.folded, deployment, down=down, now=now)
+
     def _arrivals(self, topic: str, most: int) -> list[Record]:
         log, position = (self._routed if topic is topics.ROUTED else self._attempts), self.position[topic]
         arrived = [record for record in log.records[position : position + most] if record is not None]
@@ -209,9 +217,11 @@ def describe(record) -> str:
     """A record in a few words."""
     name = type(record).__name__
     if name == "CallOrdered":
-        return f"order {record.tenant}/{record.request_id}#{record.attempt} at {record.deployment}"
+        hedge = ", a hedge" * record.hedge
+        return f"order {record.tenant}/{record.request_id}#{record.attempt} at {record.deployment}{hedge}"
     if name == "InferenceResponse":
         final = "final" if record.final else "notice"
-        return f"{final} {record.tenant}/{record.request_id} {record.status.value}"
+        shared = f", the answer of {record.served_by}" if record.cache is CacheState.SHARED else ""
+        return f"{final} {record.tenant}/{record.request_id} {record.status.value}{shared}"
     estimated, wasted = " estimated" * record.estimated, " wasted" * record.wasted
     return f"cost of {record.call_id or record.event_id}{estimated}{wasted} {record.cost_nanousd}"

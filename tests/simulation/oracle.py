@@ -9,20 +9,28 @@ from schemas.ledger import CostKind
 from schemas.outcomes import CacheState, InferenceResponse, ResponseStatus
 from streams import topics
 from tests.simulation.facts import Facts, Key
+from tests.simulation.oracle_calls import judge_sequence
+from tests.simulation.oracle_fallbacks import judge_fallbacks
+from tests.simulation.oracle_flights import judge_flights
 from tests.simulation.oracle_money import judge_calls, judge_totals
-from tests.simulation.world import World
+from tests.simulation.schedule import CONTEXT, SPARE
+from tests.simulation.world import CANDIDATES, World
 
 
 def judge(world: World) -> None:
     """Note every invariant that does not hold as a problem of the world."""
     facts = Facts.of(world)
     answers = Answers(facts)
+    only = answers.only
     for problem in (
         *judge_intake(world, facts),
         *judge_finals(world, facts, answers),
         *judge_notices(facts, answers),
         *judge_orders(world, facts, answers),
         *judge_positions(world, facts),
+        *judge_sequence(world, facts, only),
+        *judge_flights(world, facts, only),
+        *judge_fallbacks(facts, only),
         *judge_calls(world, facts),
         *judge_totals(facts),
     ):
@@ -43,6 +51,11 @@ class Answers:
                     self.finals.setdefault(key, []).append((number, response))
                 else:
                     self.notices[key, response.status] += 1
+
+    @property
+    def only(self) -> dict[Key, tuple[int, InferenceResponse]]:
+        """The final of each request that was answered once, with the number of its transaction."""
+        return {key: finals[0] for key, finals in self.finals.items() if len(finals) == 1}
 
     def lived_once(self, key: Key) -> bool:
         """Whether it was answered once. One that was sent again when it had been forgotten begins anew."""
@@ -72,9 +85,9 @@ def judge_finals(world: World, facts: Facts, answers: Answers) -> Iterator[str]:
         final = finals[0][1]
         if final.user != first.user:
             yield f"I2: {name} was answered for {final.user}, but {first.user} came first"
-        if final.status is ResponseStatus.EXPIRED:
+        if final.error is not None and final.error.kind == "expired":
             yield from _judge_expired(facts, key, final)
-        elif final.status is ResponseStatus.OK and final.cache is not CacheState.HIT:
+        elif final.status is ResponseStatus.OK and final.cache not in {CacheState.HIT, CacheState.SHARED}:
             yield from _judge_answer(facts, key, final)
     for key in answers.finals:
         if key not in facts.routed:
@@ -83,7 +96,9 @@ def judge_finals(world: World, facts: Facts, answers: Answers) -> Iterator[str]:
 
 def _judge_expired(facts: Facts, key: Key, final: InferenceResponse) -> Iterator[str]:
     deadline = facts.routed[key][0].record.deadline
-    said_so = any(report.failure is not None and report.failure.kind == "expired" for report, _ in facts.reports.get(key, ()))
+    said_so = any(
+        told.record.failure is not None and told.record.failure.kind == "expired" for told in facts.reports.get(key, ())
+    )
     if final.answered_at < deadline and not said_so:
         yield f"I1: {'/'.join(key)} was answered `expired` before its deadline"
     if (success := facts.completed_before(key, deadline)) is not None:
@@ -93,7 +108,7 @@ def _judge_expired(facts: Facts, key: Key, final: InferenceResponse) -> Iterator
 def _judge_answer(facts: Facts, key: Key, final: InferenceResponse) -> Iterator[str]:
     reports = [
         report
-        for report, _ in facts.reports.get(key, ())
+        for report, *_ in facts.reports.get(key, ())
         if report.call_id == final.call_id and report.phase is CallPhase.COMPLETED
     ]
     if not reports or reports[0].output != final.output:
@@ -115,20 +130,12 @@ def judge_notices(facts: Facts, answers: Answers) -> Iterator[str]:
         least = most = 0
         for found in records[1:]:
             if found.record.body_digest == first.body_digest:
-                folded = _folded_in(facts, found.partition, found.offset)
+                folded = facts.passed(found.partition, found.offset)
                 least += folded > answered
                 most += folded >= answered
         told = answers.notices[key, ResponseStatus.DUPLICATE]
         if not least <= told <= most:
             yield f"I1: {name} came again {least} to {most} times after its answer, {told} were told that it is a duplicate"
-
-
-def _folded_in(facts: Facts, partition: int, offset: int) -> int:
-    """The number of the transaction that passed an offset of the routed records."""
-    for number, said in enumerate(facts.transactions):
-        if said.partition == partition and said.positions.get(topics.ROUTED, 0) > offset:
-            return number
-    return len(facts.transactions)
 
 
 def judge_orders(world: World, facts: Facts, answers: Answers) -> Iterator[str]:
@@ -137,7 +144,7 @@ def judge_orders(world: World, facts: Facts, answers: Answers) -> Iterator[str]:
     ended = {
         (key, report.attempt)
         for key, reports in facts.reports.items()
-        for report, _ in reports
+        for report, *_ in reports
         if report.phase is not CallPhase.STARTED
     }
     for number, said in enumerate(facts.transactions):
@@ -188,11 +195,15 @@ def _count(world: World, facts: Facts) -> None:
         for response in said.responses:
             count[f"{'final' if response.final else 'notice'}: {response.status.value}"] += 1
             count["final from the cache"] += response.cache is CacheState.HIT
+            count["final shared"] += response.cache is CacheState.SHARED
         for event in said.costs:
             count["cost event: estimated"] += event.estimated
             count["cost event: wasted"] += event.wasted
             count["cost event: correction"] += event.kind is CostKind.ADJUSTED
             count["cost event: price unknown"] += event.cost_nanousd is None
+        count["order"] += len(said.orders)
+        count["order: hedge"] += sum(order.hedge for order in said.orders)
+        count["order: for a long input"] += sum(order.deployment == CANDIDATES[CONTEXT].deployment for order in said.orders)
+        count["order: when no other is left"] += sum(order.deployment == CANDIDATES[SPARE].deployment for order in said.orders)
     count["transaction committed"] += len(facts.transactions)
-    count["order"] += sum(len(said.orders) for said in facts.transactions)
     count["call started"] += len(facts.calls)

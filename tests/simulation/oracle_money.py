@@ -43,7 +43,7 @@ def judge_calls(world: World, facts: Facts) -> Iterator[str]:
         (response.tenant, response.request_id)
         for said in facts.transactions
         for response in said.responses
-        if response.final and response.cache == "hit"
+        if response.final and response.cache in {"hit", "shared"}
     )
     if hits != answered:
         yield f"I3: answers from the cache {dict(answered)}, their cost events {dict(hits)}"

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from streams.dispatcher import cycle as cycle_module
 from tests.simulation import plants_decide as on_decide
+from tests.simulation import plants_shared as shared
 from tests.simulation import plants_shell as shell
 from tests.simulation.intake import Intake
 from tests.simulation.lane import Lane
@@ -24,6 +25,7 @@ class Plant:
     what: str
     parts: Parts = field(default_factory=Parts)
     decide: Callable[[Decide], Decide] | None = None
+    swap: shared.Swap | None = None
 
 
 @contextmanager
@@ -32,9 +34,15 @@ def planted(plant: Plant | None) -> Iterator[Parts]:
     sound = cycle_module.decide
     if plant is not None and plant.decide is not None:
         cycle_module.decide = plant.decide(sound)
+    module, name, faulty = (
+        plant.swap if plant is not None and plant.swap is not None else (cycle_module, "decide", cycle_module.decide)
+    )
+    whole = getattr(module, name)
+    setattr(module, name, faulty)
     try:
         yield plant.parts if plant is not None else Parts()
     finally:
+        setattr(module, name, whole)
         cycle_module.decide = sound
 
 
@@ -124,5 +132,27 @@ _LIST = (
         "unknown_is_free", "I3", "a failure that may have been billed costs nothing", decide=changing(on_decide.unknown_is_free)
     ),
     Plant("swept_too_soon", "I2", "finished requests are forgotten before the horizon", with_cycle(shell.ForgetfulCycle)),
+    Plant(
+        "followers_forgotten", "flight", "those who follow a request that expires wait for ever", swap=shared.FOLLOWERS_FORGOTTEN
+    ),
+    Plant(
+        "promoted_keeps_following",
+        "flight",
+        "a follower that makes the calls is noted as one that waits",
+        decide=changing(shared.promoted_keeps_following),
+    ),
+    Plant("shared_without_cost_event", "I3", "a shared answer leaves no cost event", swap=shared.SHARED_WITHOUT_LINE),
+    Plant("shared_though_cut_off", "flight", "an answer that was cut off is shared", swap=shared.SHARED_CUT_OFF),
+    Plant("shared_with_all", "flight", "an answer is shared with those who ask something else", swap=shared.SHARED_WITH_ALL),
+    Plant("shared_with_one", "flight", "an answer is shared with the first who waits alone", swap=shared.SHARED_WITH_ONE),
+    Plant("stale_total", "I4", "two events of one decision are added to the same old total", swap=shared.STALE_TOTAL),
+    Plant("hedge_past_the_cap", "I5", "a hedge is no attempt", swap=shared.HEDGE_PAST_THE_CAP),
+    Plant("hedge_at_once", "hedge", "a hedge leaves with the first call", swap=shared.HEDGE_AT_ONCE),
+    Plant("hedge_forgotten", "hedge", "a failure moves a request on while its hedge lives", swap=shared.HEDGE_FORGOTTEN),
+    Plant("never_wasted", "I3", "a second success is not marked as wasted", swap=shared.NEVER_WASTED),
+    Plant("context_unasked", "context", "a candidate for long inputs is asked for any", swap=shared.CONTEXT_UNASKED),
+    Plant("context_smaller", "context", "a long input is sent to candidates that take less", swap=shared.CONTEXT_SMALLER),
+    Plant("fallback_of_own_faults", "fallback", "a request's own fault is papered over", swap=shared.FALLBACK_OF_FAULTS),
+    Plant("limit_is_an_attempt", "I5", "an order that our own limit held back counts as sent", swap=shared.LIMIT_IS_AN_ATTEMPT),
 )
 PLANTS = {plant.name: plant for plant in _LIST}

@@ -9,7 +9,7 @@ from tests.simulation.oracle import judge
 from tests.simulation.replay import judge_replay
 from tests.simulation.schedule import Schedule, Step
 from tests.simulation.worker import Workers
-from tests.simulation.world import PROVIDERS, SECOND, World, key_of
+from tests.simulation.world import CANDIDATES, PROVIDERS, SECOND, World, key_of
 
 WAITS_US = (1_000, 50_000, 300_000, 300_000, 1_000_000, 1_000_000, 3_000_000, 12_000_000)
 LONG_WAITS_US = (40 * SECOND, 100 * SECOND, 300 * SECOND, 1_000 * SECOND)
@@ -34,10 +34,10 @@ class Run:
     def __init__(self, schedule: Schedule, parts: Parts, *, telling: bool = False, recording: bool = False) -> None:
         self.schedule = schedule
         self.world = World(schedule, telling=telling, recording=recording)
-        stubborn = frozenset(key_of(plan) for plan in schedule.requests if plan.stubborn)
+        plans = {key_of(plan): plan for plan in schedule.requests}
         self.intake = parts.intake(self.world)
         self.group = parts.group(self.world)
-        self.workers = [parts.workers(self.world, name, stubborn) for name in PROVIDERS]
+        self.workers = [parts.workers(self.world, name, plans) for name in PROVIDERS]
         self._steps = {
             "publish": self._publish,
             "again": lambda s: self._publish_again(s, body=0),
@@ -61,6 +61,7 @@ class Run:
             "worker_move": lambda s: self.workers[s.a % 2].move(),
             "worker_stop": lambda s: self.workers[s.a % 2].stop(s.b),
             "outage": self._outage,
+            "advise": self._advise,
             "clock": lambda s: self.group.set_clock(s.b),
             "wait": lambda s: self._wait(WAITS_US[s.b % len(WAITS_US)]),
             "long_wait": lambda s: self._wait(LONG_WAITS_US[s.b % len(LONG_WAITS_US)]),
@@ -130,6 +131,10 @@ class Run:
         self.world.out = set(down)
         self.world.count["outage of all" if len(down) == 2 else "outage of one" if down else "outage ends"] += 1
         self.world.say(lambda: f"providers out: {', '.join(down) or 'none'}")
+
+    def _advise(self, step: Step) -> None:
+        deployment = CANDIDATES[step.b % len(CANDIDATES)].deployment
+        self.group.advise(self._partition(step), deployment, down=step.b // 8 % 3 > 0)
 
     def _wait(self, microseconds: int) -> None:
         self.world.now += microseconds

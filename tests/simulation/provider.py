@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 from processors.providers.contract import Completion, Failed
 from schemas.calls import Billing, CallOrdered, Failure, FailureKind, Output, Usage
-from tests.simulation.world import Billed, World
+from tests.simulation.schedule import CONTEXT, Plan
+from tests.simulation.world import CANDIDATES, Billed, World
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,12 +22,14 @@ class Answer:
     billed: float = 0.0
     retry_after_s: float | None = None
     at_risk: str = "K7"
+    finish_reason: str = "stop"
 
 
 OK = Answer("success", tells_usage=True, billed=1.0, at_risk="K9")
 DOWN = Answer("overloaded", FailureKind.OVERLOADED)
 UNSENT = Answer("unreachable", FailureKind.UNREACHABLE)
 REFUSES = Answer("rejected", FailureKind.REJECTED)
+TOO_LONG = Answer("context too long", FailureKind.CONTEXT_TOO_LONG)
 
 ANSWERS = (
     OK,
@@ -36,6 +39,7 @@ ANSWERS = (
     OK,
     OK,
     Answer("success without usage", billed=0.7, at_risk="K9"),
+    Answer("success, cut off", tells_usage=True, billed=1.0, at_risk="K9", finish_reason="length"),
     DOWN,
     DOWN,
     UNSENT,
@@ -53,21 +57,23 @@ ANSWERS = (
     Answer("answer too large", FailureKind.REJECTED, Billing.BILLED, tells_usage=True, billed=1.0, at_risk="K9"),
     REFUSES,
     Answer("unauthorized", FailureKind.UNAUTHORIZED),
-    Answer("context too long", FailureKind.CONTEXT_TOO_LONG),
+    TOO_LONG,
 )
 
 
-def ask(world: World, order: CallOrdered, call_id: str, choice: int, *, stubborn: bool) -> tuple[Answer, Completion | Failed]:
+def ask(world: World, order: CallOrdered, call_id: str, choice: int, *, plan: Plan) -> tuple[Answer, Completion | Failed]:
     """Make a call: enter it into the provider's book, and say what came back."""
     if order.provider in world.out:
         answer = (DOWN, UNSENT)[choice % 2]
-    elif stubborn and not world.faulty:
+    elif plan.long and order.deployment != CANDIDATES[CONTEXT].deployment:
+        answer = TOO_LONG
+    elif plan.stubborn and not world.faulty:
         answer = (DOWN, REFUSES)[choice % 2]
     elif not world.faulty:
         answer = OK
     else:
         answer = ANSWERS[choice % len(ANSWERS)]
-        if stubborn and answer.kind is None:
+        if plan.stubborn and answer.kind is None:
             answer = DOWN
     return answer, _carry_out(world, order, call_id, choice, answer)
 
@@ -82,6 +88,6 @@ def _carry_out(world: World, order: CallOrdered, call_id: str, choice: int, answ
         world.book[call_id] = Billed(call_id, key, order.attempt, used.input_tokens, used.output_tokens)
     usage = used if answer.tells_usage else None
     if answer.kind is None:
-        return Completion(Output(f"{call_id} of body {order.request.decode()}", finish_reason="stop"), usage)
+        return Completion(Output(f"{call_id} of body {order.request.decode()}", finish_reason=answer.finish_reason), usage)
     failure = Failure(answer.kind, answer.name, answer.billing, retry_after_s=answer.retry_after_s)
     return Failed(failure, usage)

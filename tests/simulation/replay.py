@@ -13,6 +13,9 @@ from streams.publisher import Outgoing
 from tests.simulation.broker import Record
 from tests.simulation.world import PRICES, PROVIDERS, World
 
+Folds = tuple[list[Record], list[Record], datetime, datetime | None]
+Advice = tuple[str, bool, datetime]
+
 
 @dataclass(slots=True)
 class Episode:
@@ -22,7 +25,8 @@ class Episode:
     begin: LaneState
     serde: Any
     policy: Any
-    inputs: list[tuple[list[Record], list[Record], datetime, datetime | None] | None] = field(default_factory=list)
+    inputs: list[Folds | Advice | None] = field(default_factory=list)
+    """What was folded, in its order; None for a commit."""
     written: list[list[Outgoing]] = field(default_factory=list)
 
     @classmethod
@@ -31,6 +35,9 @@ class Episode:
 
     def fold(self, routed: list[Record], reported: list[Record], now: datetime, due_until: datetime | None) -> None:
         self.inputs.append((routed, reported, now, due_until))
+
+    def advise(self, deployment: str, now: datetime, *, down: bool) -> None:
+        self.inputs.append((deployment, down, now))
 
     def commit(self, outgoing: list[Outgoing]) -> None:
         self.inputs.append(None)
@@ -47,6 +54,9 @@ class Episode:
             if arrived is None:
                 written.append(cycle.outgoing(folded))
                 folded = Folded()
+            elif len(arrived) == 3:
+                deployment, down, now = arrived
+                cycle.advise(folded, deployment, down=down, now=now)
             else:
                 routed, reported, now, due_until = arrived
                 cycle.fold(folded, routed, reported, now=now, due_until=due_until)

@@ -1,6 +1,6 @@
 """A schedule: which requests there are and what happens, step by step. Data alone, made from a seed."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from random import Random
 
@@ -25,12 +25,16 @@ FAULTS = {
     "worker_move": 3,
     "worker_stop": 2,
     "outage": 2,
+    "advise": 3,
     "clock": 3,
     "long_wait": 2,
 }
 """Kinds of steps that are faults, or rare. Each schedule has some of them, so that each meets the others in every mixture."""
 
 DEADLINES_S = (3, 15, 60, 60, 240)
+HEDGES_MS = (None, 200, 1_000, 3_000)
+CONTEXT, SPARE = 3, 4
+"""The candidates for inputs that are too long for others, and for when no other is left."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +50,13 @@ class Plan:
     rejected: bool = False
     stubborn: bool = False
     """The provider never answers it with success."""
+    flight: int | None = None
+    """Requests of a tenant with the same number ask the same."""
+    hedge_after_ms: int | None = None
+    fallback: str | None = None
+    """What answers when no provider does: a `text`, or an answer that was `kept`."""
+    long: bool = False
+    """The input fits into the context of one candidate alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +86,7 @@ class Schedule:
 def schedule_of(seed: int) -> Schedule:
     """The schedule of a seed: always the same."""
     random = Random(seed)
-    requests = tuple(_plan(random, number) for number in range(random.randint(2, 8)))
+    requests = _plans(random)
     kinds = PROGRESS | {kind: weight for kind, weight in FAULTS.items() if random.random() < 0.45}
     length = random.randint(40, 150)
     chosen = random.choices(tuple(kinds), tuple(kinds.values()), k=length)
@@ -98,11 +109,30 @@ def schedule_of(seed: int) -> Schedule:
     )
 
 
-def _plan(random: Random, number: int) -> Plan:
+def _plans(random: Random) -> tuple[Plan, ...]:
+    """The requests. In some schedules many of them ask the same, in some they are hedged."""
+    shared, hedged = random.random() < 0.35, random.random() < 0.4
+    plans: list[Plan] = []
+    for number in range(random.randint(2, 8) + 2 * shared):
+        plan = _plan(random, number, hedged=hedged)
+        if shared:
+            earlier = [first for first in plans if first.tenant == plan.tenant]
+            same = random.choice(earlier) if earlier and random.random() < 0.7 else replace(plan, flight=number)
+            plan = replace(same, request_id=plan.request_id, deadline_s=plan.deadline_s, fallback=plan.fallback)
+        plans.append(plan)
+    return tuple(plans)
+
+
+def _plan(random: Random, number: int, *, hedged: bool) -> Plan:
     tenant = ("acme", "bulk")[number % 2]
     lane = tenant if tenant == "acme" else f"{tenant}#{random.randrange(3)}"
-    candidates = random.sample(range(3), random.choice((1, 1, 2, 3)))
+    candidates = random.sample(range(3), random.choice((2, 2, 3) if hedged else (1, 1, 2, 3)))
     kind = random.random()
+    long = random.random() < 0.1
+    if long or random.random() < 0.1:
+        candidates.append(CONTEXT)
+    if random.random() < 0.15:
+        candidates.append(SPARE)
     return Plan(
         request_id=f"r{number // 2}",
         tenant=tenant,
@@ -112,4 +142,7 @@ def _plan(random: Random, number: int) -> Plan:
         cached=0.03 <= kind < 0.13,
         rejected=0.13 <= kind < 0.18,
         stubborn=random.random() < 0.15,
+        hedge_after_ms=random.choice(HEDGES_MS) if hedged else None,
+        fallback=random.choice((None, None, None, None, None, "text", "kept")),
+        long=long,
     )

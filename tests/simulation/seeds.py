@@ -144,4 +144,29 @@ KNOWN: dict[str, Schedule] = {
             ("work", 17587, 31072),
         ),
     ),
+    # Who came and was promoted in one transaction stands in it before the end of who led: a restore took nobody for leader.
+    "leader_lost_at_restore": Schedule(
+        seed=180,
+        partitions=2,
+        policy=DispatchPolicy(
+            max_attempts=4, retry_indeterminate=True, circuit_failures=1, dedupe_horizon=timedelta(seconds=86400)
+        ),
+        avro=False,
+        dead_end=False,
+        requests=(
+            Plan("r0", "acme", "acme", deadline_s=3, candidates=(0, 1, 3, 4), stubborn=True, flight=0, long=True),
+            Plan("r0", "bulk", "bulk#0", deadline_s=3, candidates=(2, 1, 0, 3), flight=1, long=True),
+            Plan("r1", "acme", "acme", deadline_s=60, candidates=(0, 1, 3, 4), stubborn=True, flight=0, long=True),
+        ),
+        steps=_steps(
+            ("publish", 15052, 34615),
+            ("publish", 29055, 37242),
+            ("cycle", 45504, 61363),
+            ("publish", 64163, 54574),
+            ("wait", 26141, 9607),
+            ("conflict", 52554, 4193),
+            ("fold", 37094, 52769),
+            ("move", 50144, 56866),
+        ),
+    ),
 }

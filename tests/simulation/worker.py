@@ -1,20 +1,25 @@
 """Workers of one provider: a group, one member owns the orders. At least once, each call under a fresh id."""
 
+from collections.abc import Mapping
 from enum import IntEnum
 
 from processors.providers.contract import Completion, Failed
-from schemas.calls import CallOrdered, CallReported
+from schemas.calls import Billing, CallOrdered, CallReported, Failure, FailureKind
 from streams import topics
 from streams.faust_host.offsets import PartitionOffsets
 from streams.workers import reports
 from tests.simulation import provider
 from tests.simulation.broker import Record
 from tests.simulation.provider import Answer
+from tests.simulation.schedule import Plan
 from tests.simulation.world import SECOND, World, at
 
 GRACE_S = 10.0
 LATE_S = (0, 0, 0, 1, 5, 21, 40, 90)
 """How long a worker may take for one of its steps, in seconds: beyond 30 its call counts as lost before it reports."""
+
+
+LIMITED = Failure(FailureKind.LIMITED, "the limit of this deployment is used up", Billing.NOT_BILLED, retry_after_s=0.5)
 
 
 class Stage(IntEnum):
@@ -54,9 +59,9 @@ class Workers:
 
     book_class = PartitionOffsets
 
-    def __init__(self, world: World, name: str, stubborn: frozenset[tuple[str, str]]) -> None:
+    def __init__(self, world: World, name: str, plans: Mapping[tuple[str, str], Plan]) -> None:
         self.world, self.name = world, name
-        self._stubborn = stubborn
+        self._plans = plans
         self._log = world.broker.log(topics.calls(name))
         self._orders = world.serde.of(CallOrdered)
         self._members = 0
@@ -145,14 +150,22 @@ class Workers:
         timeout_s = min(order.timeout_ms / 1000, (order.deadline - now).total_seconds())
         if timeout_s <= 0:
             world.count["order came too late"] += 1
-            call_id = world.next_call_id()
-            failure = reports.expired().failure
-            world.report(reports.refused(order, failure, call_id=call_id, worker=task.worker, now=now))
-            task.stage = Stage.REPORTED
-            world.say(lambda: f"{task.worker:9} reports {_name(task)} as expired, no call")
+            self._refuse(task, reports.expired().failure)
+            return
+        if world.faulty and choice % 19 == 3:
+            world.count["order held back by our own limit"] += 1
+            self._refuse(task, LIMITED)
             return
         task.call = reports.Started(order, world.next_call_id(), task.worker, now, timeout_s)
         self._write_started(task, choice)
+
+    def _refuse(self, task: Task, failure: Failure) -> None:
+        """Report an order for which nothing is sent."""
+        world = self.world
+        call_id = world.next_call_id()
+        world.report(reports.refused(task.order, failure, call_id=call_id, worker=task.worker, now=at(world.now)))
+        task.stage = Stage.REPORTED
+        world.say(lambda: f"{task.worker:9} reports {_name(task)} as {failure.kind.value}, no call")
 
     def _write_started(self, task: Task, choice: int) -> None:
         assert task.call is not None
@@ -165,8 +178,8 @@ class Workers:
         if min(order.timeout_ms / 1000, (order.deadline - at(world.now)).total_seconds()) <= 0:
             task.outcome = reports.expired()
         else:
-            stubborn = (order.tenant, order.request_id) in self._stubborn
-            task.answer, task.outcome = provider.ask(world, order, call.call_id, choice, stubborn=stubborn)
+            plan = self._plans[order.tenant, order.request_id]
+            task.answer, task.outcome = provider.ask(world, order, call.call_id, choice, plan=plan)
             world.say(lambda: f"{task.worker:9} sends {call.call_id} ({_name(task)}): {task.answer.name if task.answer else ''}")
         task.stage = Stage.ANSWERED
 

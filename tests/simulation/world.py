@@ -11,7 +11,7 @@ from typing import Any
 from processors.cost.prices import PriceBook
 from schemas.deployments import Price
 from schemas.outcomes import InferenceResponse
-from schemas.routing import Candidate
+from schemas.routing import Candidate, CandidateUse
 from schemas.serde import Serde
 from streams import topics
 from streams.placement import lane_partition
@@ -24,14 +24,23 @@ T0 = datetime(2026, 1, 31, 11, 58, tzinfo=UTC)
 SECOND = 1_000_000
 
 CANDIDATES = (
-    Candidate("openai/a", "openai", "a", timeout_ms=20_000, output_tokens_bound=100),
-    Candidate("openai/b", "openai", "b", timeout_ms=45_000, output_tokens_bound=60),
+    Candidate("openai/a", "openai", "a", timeout_ms=20_000, output_tokens_bound=100, context_tokens=8_000),
+    Candidate("openai/b", "openai", "b", timeout_ms=45_000, output_tokens_bound=60, context_tokens=4_000),
     Candidate("anthropic/c", "anthropic", "c", timeout_ms=20_000, output_tokens_bound=80),
+    Candidate("anthropic/d", "anthropic", "d", 20_000, output_tokens_bound=90, context_tokens=200_000, use=CandidateUse.CONTEXT),
+    Candidate("openai/e", "openai", "e", 20_000, output_tokens_bound=70, context_tokens=2_000, use=CandidateUse.FALLBACK),
 )
 PROVIDERS = ("openai", "anthropic")
-NANO_PER_TOKEN = {"a": (2_000, 8_000), "b": (1_000, 3_000), "c": None}
+NANO_PER_TOKEN = {"a": (2_000, 8_000), "b": (1_000, 3_000), "c": None, "d": (3_000, 9_000), "e": (500, 2_000)}
 """What one token costs of input and of output; model c has no known price."""
-PRICES = PriceBook({"openai/a": Price(Decimal(2), Decimal(8)), "openai/b": Price(Decimal(1), Decimal(3))})
+PRICES = PriceBook(
+    {
+        "openai/a": Price(Decimal(2), Decimal(8)),
+        "openai/b": Price(Decimal(1), Decimal(3)),
+        "anthropic/d": Price(Decimal(3), Decimal(9)),
+        "openai/e": Price(Decimal("0.5"), Decimal(2)),
+    }
+)
 _AVRO = Serde()
 
 

@@ -8,7 +8,7 @@ import pytest
 from schemas.calls import Output, Usage
 from schemas.deployments import TenantSettings
 from schemas.health import HealthEvent, HealthOutcome
-from schemas.outcomes import DeadLetter, InferenceResponse, ResponseStatus
+from schemas.outcomes import CacheState, DeadLetter, InferenceResponse, ResponseStatus
 from schemas.requests import CacheMode, CachePolicy, InferenceRequest, Message, Operation, Preferences
 from schemas.routing import RequestRouted
 from streams import topics
@@ -157,6 +157,7 @@ async def test_an_answer_that_was_kept_is_used_by_the_same_tenant_alone(settings
             cost_nanousd=1234,
             provider="openai",
             deployment="openai/gpt-6-luna",
+            cache=CacheState.MISS,
             cache_key=first.cache_key,
             cache_ttl_s=first.cache_ttl_s,
         )

@@ -49,8 +49,8 @@ def answer(key: str, text: str = "4", ttl_s: int = 60) -> tuple[InferenceRespons
     return response, SERDE.encode(response)
 
 
-def cache_of(valkey: Valkey | None, l1_entries: int = 0) -> AnswerCache:
-    return AnswerCache(valkey, SERDE.of(InferenceResponse), l1_entries=l1_entries)
+def cache_of(valkey: Valkey | None, l1_entries: int = 0, secret: bytes = b"s" * 32) -> AnswerCache:
+    return AnswerCache(valkey, SERDE.of(InferenceResponse), secret=secret, l1_entries=l1_entries)
 
 
 @pytest.fixture
@@ -98,6 +98,29 @@ async def test_nonsense_is_a_miss(store: Valkey, valkey: str, key: str, nonsense
     found = await cache.look_up([key, f"{key}-good"])
     assert [f is None for f in found] == [True, False], "a neighbour is unharmed"
     assert cache.counts.misses == 1
+
+
+@pytest.mark.parametrize(
+    "forge",
+    [
+        pytest.param(lambda sealed, other: sealed[:-1] + b"!", id="its last byte changed"),
+        pytest.param(lambda sealed, other: other, id="the answer to another question"),
+        pytest.param(lambda sealed, other: sealed[33:], id="without its seal"),
+    ],
+)
+async def test_what_we_have_not_sealed_is_a_miss(store: Valkey, valkey: str, key: str, forge):
+    cache = cache_of(store)
+    await cache.store([answer(key), answer(f"{key}-other")])
+    async with Redis.from_url(valkey) as direct:
+        sealed, other = await direct.mget([KEY_PREFIX + key, f"{KEY_PREFIX}{key}-other"])
+        await direct.set(KEY_PREFIX + key, forge(sealed, other))
+    assert await cache.look_up([key]) == [None]
+    assert (cache.counts.forged, cache.counts.misses) == (1, 1)
+
+
+async def test_another_secret_misses(store: Valkey, key: str):
+    await cache_of(store).store([answer(key)])
+    assert await cache_of(store, secret=b"t" * 32).look_up([key]) == [None]
 
 
 async def test_the_first_level_answers_without_asking_again(store: Valkey, valkey: str, key: str):

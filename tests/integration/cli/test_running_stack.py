@@ -50,6 +50,32 @@ def test_a_second_ask_comes_from_the_cache(up):
     assert second["cost_nanousd"] == 0
 
 
+def hit_after(up, name: str, question: str) -> None:
+    """Ask until the answer comes from the cache, which is filled a moment after the first."""
+    give_up = datetime.now(UTC) + timedelta(seconds=20)
+    while up.penstock("ask", question, "--tenant", name, "--json").json["cache"] != "hit":
+        assert datetime.now(UTC) < give_up
+
+
+def test_kept_answers_are_counted_and_forgotten(up):
+    name, question = tenant(), f"A question to forget {uuid.uuid4()}"
+    hit_after(up, name, question)
+    found = up.penstock("cache", "stats", "--tenant", name, "--json").json
+    assert (found["hit"], found["miss"]) == (1, 1) or found["miss"] > 1
+    assert found["hit_rate"] == found["hit"] / (found["hit"] + found["miss"])
+    assert found["avoided_nanousd"] > 0
+    assert up.penstock("cache", "drop", "--tenant", name, "--model", "no-such-model", "--json").json == {"dropped": 0}
+    assert up.penstock("cache", "drop", "--tenant", f"{name}-other", "--json").json == {"dropped": 0}
+    assert up.penstock("cache", "drop", "--tenant", name, "--json").json == {"dropped": 1}
+
+
+@pytest.mark.parametrize("arguments", [(), ("--all", "--tenant", "acme")], ids=["nothing said", "both"])
+def test_dropping_needs_to_know_what(up, arguments):
+    found = up.penstock("cache", "drop", *arguments)
+    assert found.code == 2
+    assert "--tenant" in found.err
+
+
 def test_a_streamed_answer_is_the_same_as_the_whole(up):
     question = f"Tell a story {uuid.uuid4()}"
     streamed = up.penstock("ask", question, "--stream", "--no-cache", "--provider", "openai")

@@ -26,7 +26,7 @@ from tests.integration.embedded.conftest import alive, comes_true
 pytestmark = [pytest.mark.stack, pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(300)]
 
 SERVICES = {"kafka", "valkey", "catalogue", "simulator"}
-WORKERS = {"dispatch-0", "calls:openai-0", "tables-0", "intake-0"}
+WORKERS = {"dispatch-0", "calls:openai-0", "tables-0", "health-0", "intake-0"}
 
 
 def plan_for(data_dir, **changes):

@@ -29,7 +29,7 @@ from streams.simulator.call_log import Call, read
 from streams.simulator.profile_text import parse_option, with_rule
 from streams.simulator.profiles import Latency, Profile, Profiles
 from streams.workers import provider as worker
-from tests.fakes.stack import RunningKafka, kafka  # noqa: F401 - a fixture
+from tests.fakes.stack import RunningKafka, kafka, valkey  # noqa: F401 - fixtures
 
 WAIT_S = 30.0
 TYPES = {topics.ATTEMPTS: CallReported, topics.CHUNKS: ResponseChunk, topics.HEALTH: HealthEvent}

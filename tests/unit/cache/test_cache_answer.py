@@ -6,8 +6,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from processors.cache.answer import may_store, recall
-from processors.cache.key import reads_cache, ttl_s
+from processors.cache.key import reads_cache
+from processors.cache.ttl import ttl_s
 from schemas.calls import Output, ToolCall, Usage
+from schemas.deployments import CacheTtl
 from schemas.outcomes import CacheState, InferenceResponse, ResponseStatus
 from schemas.requests import CacheMode, CachePolicy, InferenceRequest, Operation
 
@@ -102,4 +104,20 @@ def test_a_deployment_that_is_gone_leaves_the_model_that_answered():
 )
 def test_policies(policy, ttl, reads):
     request = InferenceRequest("r", "t", "m", cache=policy)
-    assert (ttl_s(request, default_s=99), reads_cache(request)) == (ttl, reads)
+    assert (ttl_s(request, "chat", CacheTtl(), default_s=99), reads_cache(request)) == (ttl, reads)
+
+
+@pytest.mark.parametrize(
+    ("model", "kind", "wish", "seconds"),
+    [
+        pytest.param("gpt-x", "coding", None, 600, id="the model before the kind"),
+        pytest.param("other", "coding", None, 1_800, id="the kind"),
+        pytest.param("other", "chat", None, 300, id="another kind"),
+        pytest.param("other", "math", None, 7_200, id="the file's default"),
+        pytest.param("gpt-x", "coding", 5, 5, id="the sender's wish"),
+    ],
+)
+def test_the_rules_of_the_catalogue(model, kind, wish, seconds):
+    rules = CacheTtl(7_200, {"gpt-x": 600}, {"coding": 1_800, "chat": 300})
+    request = InferenceRequest("r", "t", model, cache=CachePolicy(ttl_s=wish))
+    assert ttl_s(request, kind, rules, default_s=99) == seconds

@@ -31,7 +31,7 @@ HERE = identify(BASE)
 
 def test_both_are_pinned():
     """A change of the canonical form forgets every kept answer, and makes conflicts of requests sent again over an upgrade."""
-    assert HERE.cache_key == "e0655c6b4285ff55566f2928c2c27df2944c81d5b51f997b68c17658d52425ce"
+    assert HERE.cache_key == "acme:auto:e0655c6b4285ff55566f2928c2c27df2944c81d5b51f997b68c17658d52425ce"
     assert HERE.body_digest.hex() == "23b4b58a639e5562bd95290606f6509d84484c4cacd107e17f6cca21d8a7c0ba"
 
 

@@ -36,6 +36,13 @@ def test_a_catalogue():
     assert catalogue.tenants == {"acme": TenantSettings(4)}
 
 
+def test_what_a_deployment_may_say_besides():
+    content = changed(requests_per_minute=60, tokens_per_minute=9_000, environment=["production"], context_fallbacks=["big*"])
+    (deployment,) = parse(content, source="x").deployments
+    assert (deployment.requests_per_minute, deployment.tokens_per_minute) == (60, 9_000)
+    assert (deployment.environments, deployment.context_fallbacks) == (frozenset({"production"}), ("big*",))
+
+
 def test_without_a_version_the_content_is_it():
     unversioned = {k: v for k, v in GOOD.items() if k != "version"}
     other = unversioned | {"tenants": {}}
@@ -52,6 +59,8 @@ def test_without_a_version_the_content_is_it():
         (changed(context_tokens=0), "deployments[0].context_tokens (deployment m): Input should be greater than or equal to 1"),
         (changed(contxt_tokens=5), "deployments[0].contxt_tokens (deployment m): is no key of this file"),
         (changed(model=None), "deployments[0].model"),
+        (changed(requests_per_minute=0), "deployments[0].requests_per_minute (deployment m): Input should be greater"),
+        (changed(environment=["Prod uction"]), "deployments[0].environment"),
         (changed(provider="you"), "deployments[0] (you/m) names the provider 'you'; `providers` has me"),
         (GOOD | {"deployments": GOOD["deployments"] * 2}, "deployments[1] (me/m) stands twice; give one of the two a `name`"),
         (changed(name="auto"), "is called 'auto'"),

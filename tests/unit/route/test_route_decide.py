@@ -1,29 +1,17 @@
 """Which deployments a request gets, in which order, and what its sender hears when there is none."""
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
-from decimal import Decimal
+from datetime import timedelta
 
 import pytest
 
-from processors.classify import decide as classify
-from processors.cost.prices import PriceBook
+from processors.classify.decide import Needs
 from processors.health.fold import DeploymentHealth
-from processors.route.decide import MAX_CANDIDATES, Routed, Unroutable, decide
-from schemas.deployments import Deployment, Price
-from schemas.requests import ContentPart, InferenceRequest, Message, Operation, Preferences, Sampling, SpeedPriority
-
-NOW = datetime(2026, 6, 1, tzinfo=UTC)
-
-
-def usd(amount: str, output: str | None = None) -> Price:
-    return Price(Decimal(amount), Decimal(output or amount))
-
-
-def deployment(name: str, provider: str = "p", usd_per_million: str | None = "1", **more: object) -> Deployment:
-    price = None if usd_per_million is None else usd(usd_per_million)
-    return Deployment(name, provider, more.pop("model", f"model-of-{name}"), price=price, **more)
-
+from processors.route.decide import MAX_CANDIDATES
+from processors.route.refusal import Unroutable
+from schemas.requests import InferenceRequest, Message, Operation, Sampling, SpeedPriority
+from tests.unit.route.cases import NOW, REQUEST, classified, deployment, names, prefer
+from tests.unit.route.cases import route as routed
 
 CHEAP = deployment("cheap", "p1", "1", tools=False)
 MIDDLE = deployment("middle", "p2", "2", vision=True)
@@ -31,26 +19,10 @@ DEAR = deployment("dear", "p3", "3", json_mode=False, context_tokens=1_000_000, 
 FREE_OF_PRICE = deployment("unpriced", "p4", None)
 VECTORS = deployment("vectors", "p1", "1", operations=frozenset({Operation.EMBEDDINGS}))
 ALL = (DEAR, VECTORS, FREE_OF_PRICE, CHEAP, MIDDLE)
-BOOK = PriceBook({d.name: d.price for d in ALL if d.price})
-REQUEST = InferenceRequest("r", "t", "auto", messages=(Message("user", "hi"),))
 
 
-def route(
-    request: InferenceRequest = REQUEST,
-    health: dict[str, DeploymentHealth] | None = None,
-    deployments=ALL,
-    book: PriceBook = BOOK,
-):
-    return decide(classify.decide(request), deployments, health or {}, book, now=NOW)
-
-
-def names(outcome: Routed | Unroutable) -> list[str]:
-    assert isinstance(outcome, Routed), outcome
-    return [candidate.deployment for candidate in outcome.candidates]
-
-
-def prefer(**preferences: object) -> InferenceRequest:
-    return replace(REQUEST, preferences=Preferences(**preferences))
+def route(request: InferenceRequest = REQUEST, health: dict[str, DeploymentHealth] | None = None, deployments=ALL):
+    return routed(request, deployments, health)
 
 
 def test_cheapest_first_and_a_price_that_nobody_knows_last():
@@ -63,7 +35,7 @@ def test_the_order_of_the_catalogue_does_not_matter():
 
 def test_the_name_breaks_ties():
     twins = [deployment(name) for name in ("b", "a", "c")]
-    assert names(route(deployments=twins, book=PriceBook({d.name: d.price for d in twins}))) == ["a", "b", "c"]
+    assert names(route(deployments=twins)) == ["a", "b", "c"]
 
 
 @pytest.mark.parametrize(
@@ -72,13 +44,6 @@ def test_the_name_breaks_ties():
         pytest.param({"model": "middle"}, ["middle"], id="a-deployments-name"),
         pytest.param({"model": "model-of-dear"}, ["dear"], id="a-model"),
         pytest.param({"operation": Operation.EMBEDDINGS, "messages": (), "input": ("x",)}, ["vectors"], id="embeddings"),
-        pytest.param({"tools_json": "[]"}, ["middle", "dear", "unpriced"], id="tools"),
-        pytest.param({"response_format_json": '{"type":"json_object"}'}, ["cheap", "middle", "unpriced"], id="json"),
-        pytest.param(
-            {"messages": (Message("user", parts=(ContentPart("image_url", image_url="https://x/y.png"),)),)},
-            ["middle"],
-            id="images",
-        ),
         pytest.param({"messages": (Message("user", "a" * 800_000),)}, ["dear"], id="long-input"),
         pytest.param(
             {"sampling": Sampling(max_output_tokens=200_000)}, ["cheap", "middle", "dear", "unpriced"], id="more-than-any-returns"
@@ -87,6 +52,19 @@ def test_the_name_breaks_ties():
 )
 def test_what_can_take_the_request(changes, expected):
     assert names(route(replace(REQUEST, **changes))) == expected
+
+
+@pytest.mark.parametrize(
+    ("needs", "expected"),
+    [
+        pytest.param(Needs(tools=True), ["middle", "dear", "unpriced"], id="tools"),
+        pytest.param(Needs(json_mode=True), ["cheap", "middle", "unpriced"], id="json"),
+        pytest.param(Needs(vision=True), ["middle"], id="images"),
+        pytest.param(Needs(vision=True, json_mode=True), ["middle"], id="images-and-json"),
+    ],
+)
+def test_what_has_the_abilities(needs, expected):
+    assert names(routed(classified(needs=needs), ALL)) == expected
 
 
 @pytest.mark.parametrize(
@@ -205,3 +183,20 @@ def test_unroutable(request_, deployments, kind, told, retryable):
     assert (outcome.kind, outcome.retryable) == (kind, retryable)
     assert told in outcome.message
     assert set(outcome.excluded) <= {d.name for d in deployments}
+
+
+def test_every_deployment_that_was_asked_is_told_about():
+    outcome = route(prefer(providers=("p3", "p1"), max_cost_nanousd=9_000_000), {"cheap": LIMITED})
+    told = {s.deployment: (s.score, s.parts, s.lack, s.why) for s in outcome.scores}
+    assert told == {
+        "cheap": (None, {"cost_nanousd": 408_000, "ailing": 1.0}, None, None),
+        "dear": (None, {}, "over_max_cost", "can cost 192024000 nano-dollars, 9000000 are allowed"),
+        "middle": (None, {}, "provider_not_available", "p2 is not among the providers that the request allows"),
+        "unpriced": (None, {}, "provider_not_available", "p4 is not among the providers that the request allows"),
+        "vectors": (None, {}, "unsupported", "does not offer chat"),
+    }
+
+
+def test_what_nobody_can_take_is_told_about_as_well():
+    outcome = route(replace(REQUEST, model="vectors"))
+    assert [(s.deployment, s.lack) for s in outcome.scores] == [("vectors", "unsupported")]

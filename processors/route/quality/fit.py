@@ -1,0 +1,125 @@
+"""Rows in, a model out: ridge in closed form, its shape chosen by how well it ranks topics and rows that it did not see."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+import numpy as np
+
+from processors.route.quality import features
+from processors.route.quality.artifact import versioned
+from processors.route.quality.curve import measure, recovered, thinned
+from processors.route.quality.design import NOISE, Design, Shape, columns
+from processors.route.quality.design import of as design_of
+from processors.route.quality.model import Evidence, QualityModel
+from processors.route.quality.outcomes import Array, Judged, Outcome, digest, digest_of_all, fold, folds_of_topics, judged
+
+SHAPES = (
+    Shape(kernel=0.06, linear=0.01, vector=0.0, reach=0.7),
+    Shape(kernel=0.06, linear=0.01, vector=0.003, reach=0.7),
+    Shape(kernel=0.03, linear=0.01, vector=0.0, reach=1.0),
+)
+FEWEST_ROWS = 200
+_FOLDS = 4
+_FEWEST_TOPICS = 4
+_POINTS = 401
+_VECTOR_EARNS = 0.005
+"""Of the gap: a smaller difference is chance, and an embedding costs more than all else of a decision."""
+_LOSS_BELIEVED = 0.5
+"""Where the weak model alone was right it was mostly luck: such a row counts as half a loss. Found on rows not fitted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Rows in the order of their digests, as numbers."""
+
+    rows: tuple[Outcome, ...]
+    inputs: Array
+    vectors: Array
+    outcomes: Judged
+
+    def part(self, chosen: Array) -> "Table":
+        at = np.flatnonzero(chosen)
+        outcomes = Judged(self.outcomes.weak[at], self.outcomes.strong[at])
+        return Table(tuple(self.rows[i] for i in at), self.inputs[at], self.vectors[at], outcomes)
+
+
+def tabulated(rows: Sequence[Outcome], vectors: Array) -> Table:
+    """Rows and their vectors, sorted: what is fitted does not depend on the order in which they came."""
+    order = sorted(range(len(rows)), key=lambda i: digest(rows[i]))
+    chosen = tuple(rows[i] for i in order)
+    inputs = np.array([features.of(row.text) for row in chosen], np.float64).reshape(len(chosen), len(features.NAMES))
+    return Table(chosen, inputs, np.asarray(vectors, np.float64)[order], judged(chosen))
+
+
+def fit(rows: Sequence[Outcome], vectors: Array, *, embedder: str, shapes: Sequence[Shape] = SHAPES) -> QualityModel:
+    """The model of the rows. `vectors` has a row for each, of no columns to read the text alone. ValueError if rows are too few.
+
+    Every choice is made by parts of these rows that the candidate was not fitted on: half by topics left out, half by rows.
+    """
+    if len(rows) < FEWEST_ROWS:
+        raise ValueError(f"{len(rows)} rows are too few to learn from; {FEWEST_ROWS} are the least")
+    return fit_table(tabulated(rows, vectors), embedder=embedder, shapes=shapes)
+
+
+def fit_table(table: Table, *, embedder: str, shapes: Sequence[Shape] = SHAPES) -> QualityModel:
+    """As `fit`, of rows that are numbers already."""
+    suitable = [shape for shape in shapes if table.vectors.shape[1] or not shape.vector]
+    unseen = {shape: out_of_fold(table, shape) for shape in suitable}
+    best = max(suitable, key=lambda shape: _worth(shape, unseen[shape], table.outcomes))
+    used = table if best.vector else Table(table.rows, table.inputs, table.vectors[:, :0], table.outcomes)
+    design = design_of(best, used.inputs, used.vectors, used.outcomes)
+    evidence = evidence_of(design, used)
+    twice = Judged(np.tile(table.outcomes.weak, 2), np.tile(table.outcomes.strong, 2))
+    return versioned(
+        embedder=embedder if best.vector else "",
+        design=design,
+        coefficients=solved(evidence.gram, evidence.moment),
+        evidence=evidence,
+        calibration=thinned(measure(np.concatenate(unseen[best]), twice), _POINTS),
+    )
+
+
+def _worth(shape: Shape, unseen: Iterable[Array], outcomes: Judged) -> float:
+    """The gap closed on average over both ways of leaving out; less what a shape that wants vectors must earn."""
+    return fmean([recovered(measure(gains, outcomes)) for gains in unseen]) - (_VECTOR_EARNS if shape.vector else 0)
+
+
+def out_of_fold(table: Table, shape: Shape) -> tuple[Array, Array]:
+    """Gains predicted for every row by a model of the others: of other topics, and of other rows."""
+    parts = folds_of_topics((row.topic for row in table.rows), _FOLDS)
+    by_row = np.array([fold(digest(row), _FOLDS) for row in table.rows])
+    enough = len({row.topic for row in table.rows}) >= _FEWEST_TOPICS
+    by_topic = np.array([parts[row.topic] for row in table.rows]) if enough else by_row
+    return _left_out(table, shape, by_topic), _left_out(table, shape, by_row)
+
+
+def _left_out(table: Table, shape: Shape, folds: Array) -> Array:
+    vectors = table.vectors if shape.vector else table.vectors[:, :0]
+    gains = np.zeros(len(table.rows))
+    for part in np.unique(folds):
+        train = Table((), table.inputs[folds != part], vectors[folds != part], _of(table.outcomes, folds != part))
+        design = design_of(shape, train.inputs, train.vectors, train.outcomes)
+        x = columns(design, train.inputs, train.vectors)
+        weights = solved(x.T @ x, x.T @ target(train.outcomes))
+        gains[folds == part] = columns(design, table.inputs[folds == part], vectors[folds == part]) @ weights
+    return gains
+
+
+def _of(outcomes: Judged, chosen: Array) -> Judged:
+    return Judged(outcomes.weak[chosen], outcomes.strong[chosen])
+
+
+def target(outcomes: Judged) -> Array:
+    """What is fitted: the gain, a loss at half its size."""
+    return np.where(outcomes.gain < 0, _LOSS_BELIEVED * outcomes.gain, outcomes.gain)
+
+
+def evidence_of(design: Design, table: Table) -> Evidence:
+    x = columns(design, table.inputs, table.vectors)
+    return Evidence(x.T @ x, x.T @ target(table.outcomes), len(table.rows), digest_of_all(table.rows))
+
+
+def solved(gram: Array, moment: Array) -> Array:
+    """The ridge: the penalty is the noise, as the columns carry their variances."""
+    return np.asarray(np.linalg.solve(gram + NOISE * np.eye(len(gram)), moment))

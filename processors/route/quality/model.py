@@ -1,0 +1,119 @@
+"""The fitted model, and its prediction for one prompt: a few small products, some ten microseconds beside the features."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from processors.route.quality import features
+from processors.route.quality.curve import Curve, threshold_at
+from processors.route.quality.design import Design, columns, linear_scale
+from processors.route.quality.outcomes import Array
+
+_Single = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """All that the rows said of the columns: enough to learn on without keeping a prompt. `rows` is their digest."""
+
+    gram: Array
+    moment: Array
+    count: int
+    rows: str
+
+
+@dataclass(frozen=True, slots=True)
+class QualityModel:
+    """`embedder` names whose vectors it wants; empty if it reads the text alone. `calibration` was measured on rows not fitted.
+
+    `version` is a digest of all the rest: two models of one version predict alike.
+    """
+
+    version: str
+    embedder: str
+    design: Design
+    coefficients: Array
+    evidence: Evidence
+    calibration: Curve
+
+
+@dataclass(frozen=True, slots=True)
+class Predictor:
+    """A model laid out for one prompt at a time: the `GainPredictor` of routing."""
+
+    model: QualityModel
+    centre: _Single
+    bound: _Single
+    lower: _Single
+    scale: _Single
+    landmarks: _Single
+    offsets: _Single
+    kernel_weights: _Single
+    feature_weights: _Single
+    vector_weights: _Single
+    constant: float
+
+    @property
+    def version(self) -> str:
+        return self.model.version
+
+    def gain(self, text: str, vector: NDArray[np.float32] | None) -> float:
+        return predict(self, text, vector)
+
+    def threshold(self, target_quality: float) -> float:
+        return threshold_for(self.model, target_quality)
+
+
+def predictor(model: QualityModel) -> Predictor:
+    design = model.design
+    kernels, inputs = design.mixing.shape[1], len(design.centre)
+    kernel, linear, vector, constant = np.split(model.coefficients, [kernels, kernels + inputs, len(model.coefficients) - 1])
+    vector_weights = vector * design.vector_scale
+    return Predictor(
+        model=model,
+        centre=design.centre.astype(np.float32),
+        bound=design.bound.astype(np.float32),
+        lower=-design.bound.astype(np.float32),
+        scale=design.scale.astype(np.float32),
+        landmarks=np.ascontiguousarray(design.landmarks, np.float32),
+        offsets=(-0.5 * (design.landmarks**2).sum(axis=1)).astype(np.float32),
+        kernel_weights=(design.mixing @ kernel).astype(np.float32),
+        feature_weights=(linear * linear_scale(design.shape)).astype(np.float32),
+        vector_weights=vector_weights.astype(np.float32),
+        constant=float(constant[0] - design.vector_centre @ vector_weights),
+    )
+
+
+def predict(by: Predictor, text: str, vector: NDArray[np.float32] | None = None) -> float:
+    """By how much the strong model's answer is expected to be better. Raises ValueError if the vector it needs is missing."""
+    return predict_from(by, features.of(text), vector)
+
+
+def predict_from(by: Predictor, numbers: tuple[float, ...], vector: NDArray[np.float32] | None = None) -> float:
+    """As `predict`, from the features of the text."""
+    near = np.array(numbers, np.float32)
+    near -= by.centre
+    np.minimum(near, by.bound, out=near)
+    np.maximum(near, by.lower, out=near)
+    near *= by.scale
+    kernels = by.landmarks @ near
+    kernels += by.offsets
+    kernels -= 0.5 * (near @ near)
+    np.exp(kernels, out=kernels)
+    gain = by.constant + float(kernels @ by.kernel_weights) + float(near @ by.feature_weights)
+    if not len(by.vector_weights):
+        return gain
+    if vector is None:
+        raise ValueError(f"quality model {by.model.version} needs the vector of {by.model.embedder}")
+    return gain + float(vector @ by.vector_weights)
+
+
+def predict_all(model: QualityModel, inputs: Array, vectors: Array) -> Array:
+    """The predicted gains of many prompts, from their features and vectors (of no columns for a model that wants none)."""
+    return np.asarray(columns(model.design, inputs, vectors) @ model.coefficients)
+
+
+def threshold_for(model: QualityModel, target_quality: float) -> float:
+    """From which predicted gain on a prompt goes to the strong model, to keep `target_quality` of the strong model's quality."""
+    return threshold_at(model.calibration, target_quality)

@@ -1,0 +1,1 @@
+"""Texts to vectors, in this process: the embedders behind `processors.embedding.Embedder`."""
