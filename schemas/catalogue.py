@@ -28,6 +28,7 @@ _IDS: Mapping[int, tuple[str, int]] = {
     11: ("DeadLetter", 1),
     12: ("AlertRaised", 1),
     13: ("FeedbackGiven", 1),
+    14: ("SemanticEntry", 1),
 }
 
 

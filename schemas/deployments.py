@@ -72,9 +72,13 @@ class Deployment:
 
 @dataclass(frozen=True, slots=True)
 class TenantSettings:
-    """`lanes`: how many lanes the tenant's requests spread over; 1 keeps them in one order, which hard budgets need."""
+    """`lanes`: how many lanes the tenant's requests spread over; 1 keeps them in one order, which hard budgets need.
+
+    `semantic_error_bound`: the share of its questions that answers to similar ones may get wrong; None: only the same ones share.
+    """
 
     lanes: int = 1
+    semantic_error_bound: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

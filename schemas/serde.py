@@ -28,6 +28,7 @@ from schemas.ledger import CostEvent, CostTotal
 from schemas.outcomes import DeadLetter, InferenceResponse, ResponseChunk
 from schemas.requests import InferenceRequest
 from schemas.routing import RequestRouted
+from schemas.semantic import SemanticEntry
 from schemas.state import DispatchChange
 
 MAGIC = b"\x00"
@@ -52,6 +53,7 @@ RECORDS: tuple[type[Any], ...] = (
     DeadLetter,
     AlertRaised,
     FeedbackGiven,
+    SemanticEntry,
 )
 
 _header = struct.Struct(">bI")

@@ -63,6 +63,7 @@ class Settings(BaseSettings):
     )
     cache_timeout_ms: int = Field(50, ge=1, description="A cache that is slower counts as a miss.")
     l1_cache_entries: int = Field(10_000, ge=0)
+    semantic_cache_entries: int = Field(50_000, ge=1, description="Questions whose answers other wordings may meet; 2 KB each.")
     single_flight: bool = Field(True, description="Identical open requests share one call.")
     quality_model_file: Path | None = Field(None, description="Says which prompts gain by dear models; None: the built-in one.")
     environment: str | None = Field(None, description="Where this runs, such as development or production: routing may go by it.")

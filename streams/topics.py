@@ -12,6 +12,7 @@ from schemas.ledger import CostEvent, CostTotal
 from schemas.outcomes import DeadLetter, InferenceResponse, ResponseChunk
 from schemas.requests import InferenceRequest
 from schemas.routing import RequestRouted
+from schemas.semantic import SemanticEntry
 from schemas.state import DispatchChange
 
 REQUESTS = "ai.requests"
@@ -27,6 +28,7 @@ HEALTH = "ai.health"
 ALERTS = "ai.alerts"
 DEAD_LETTERS = "ai.dead-letters"
 FEEDBACK = "ai.feedback"
+SEMANTIC = "ai.semantic-entries"
 
 MAX_MESSAGE_BYTES = 2_200_000
 """Above `schemas.serde.MAX_RECORD_BYTES`: the batch around the record takes its share."""
@@ -89,6 +91,14 @@ _FIXED = (
     Topic(HEALTH, HealthEvent, key="deployment", spread=Spread.SINGLE, retention_ms=_DAY_MS),
     Topic(ALERTS, AlertRaised, key="kind/subject", spread=Spread.SINGLE, retention_ms=30 * _DAY_MS),
     Topic(FEEDBACK, FeedbackGiven, key="request_id", retention_ms=400 * _DAY_MS),
+    # The last of each key, and none that is older than answers are kept.
+    Topic(
+        SEMANTIC,
+        SemanticEntry,
+        key="cache_key",
+        compacted=True,
+        config={"cleanup.policy": "compact,delete", "retention.ms": str(7 * _DAY_MS)},
+    ),
     Topic(DEAD_LETTERS, DeadLetter, key="topic-partition-offset", spread=Spread.SINGLE, retention_ms=30 * _DAY_MS),
 )
 

@@ -64,9 +64,9 @@ _EARLY = Delivery.BEST_EFFORT
 HOPS = (
     Hop("intake", "intake", "validates, classifies, asks the cache, routes",
         sources=(topics.REQUESTS,),
-        sinks=(Sink(topics.ROUTED, _SURE), Sink(topics.DEAD_LETTERS, _SURE)),
-        follows=(topics.HEALTH,),
-        tables=("answer cache (read)",)),
+        sinks=(Sink(topics.ROUTED, _SURE), Sink(topics.SEMANTIC, _SURE), Sink(topics.DEAD_LETTERS, _SURE)),
+        follows=(topics.HEALTH, topics.SEMANTIC),
+        tables=("answer cache (read)", "semantic index")),
     Hop("dispatch", "dispatch", "orders calls, retries, settles, answers",
         sources=(topics.ROUTED, topics.ATTEMPTS),
         sinks=(Sink(CALLS, _ATOMIC), Sink(topics.RESPONSES, _ATOMIC), Sink(topics.COSTS, _ATOMIC),

@@ -57,4 +57,5 @@ def recall(kept: InferenceResponse, *, tenant: str, cache_key: str, model: str |
         stored_at=kept.answered_at,
         usage=kept.usage,
         cost_nanousd=kept.cost_nanousd,
+        request_id=kept.request_id,
     )

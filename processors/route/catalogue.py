@@ -2,7 +2,7 @@
 
 providers:    name -> {kind, address, key_env, address_env}
 deployments:  a list of {name, provider, model, limits, abilities, price}; `name` defaults to `provider/model`
-tenants:      name -> {lanes}
+tenants:      name -> {lanes, semantic_cache: {error_bound}}
 cache:        {ttl_s, by_model, by_task_kind}: how long answers are kept, in seconds
 routing:      policies, and which requests get which: see routing_file
 version:      stands on the cost events that its prices make; left out: a digest of the content without `cache` and `routing`
@@ -72,8 +72,13 @@ class _Deployment(Strict):
     context_fallbacks: tuple[_Name, ...] = ()
 
 
+class _SemanticCache(Strict):
+    error_bound: float = Field(gt=0, le=0.2)
+
+
 class _Tenant(Strict):
     lanes: int = Field(1, ge=1, le=1_024)
+    semantic_cache: _SemanticCache | None = None
 
 
 _Ttl = Annotated[int, Field(ge=1, le=MAX_CACHE_TTL_S)]
@@ -115,7 +120,10 @@ def parse(content: Any, *, source: str) -> DeploymentCatalogue:
             name: Provider(name, p.kind, p.address.rstrip("/"), p.key_env, p.address_env) for name, p in given.providers.items()
         },
         deployments=deployments,
-        tenants={name: TenantSettings(t.lanes) for name, t in given.tenants.items()},
+        tenants={
+            name: TenantSettings(t.lanes, t.semantic_cache.error_bound if t.semantic_cache else None)
+            for name, t in given.tenants.items()
+        },
         cache=CacheTtl(
             given.cache.ttl_s,
             dict(given.cache.by_model),

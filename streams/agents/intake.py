@@ -4,7 +4,7 @@ import asyncio
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -12,6 +12,7 @@ import structlog
 
 from processors.cache import answer as kept_answer
 from processors.cache.key import reads_cache
+from processors.cache.ttl import ttl_s
 from processors.embedding import Embedder
 from processors.health.fold import DeploymentHealth
 from processors.route import decide as route
@@ -20,13 +21,14 @@ from processors.route.contenders import View
 from processors.route.plan import Plan, choose
 from processors.route.refusal import Unroutable
 from schemas.errors import RecordError
-from schemas.outcomes import ErrorInfo
+from schemas.outcomes import ErrorInfo, InferenceResponse
 from schemas.routing import CachedAnswer, RequestRouted
 from streams import clock, faults, metrics, topics
 from streams.agents.arrivals import DEFECT, Arrivals, Known, Refused
 from streams.agents.health_view import HealthView
 from streams.agents.known_first import known_first
 from streams.agents.routing import load_gains, load_plan
+from streams.agents.semantic import SemanticCache, Similar, open_semantic
 from streams.catalogue import callable_deployments, load_prices
 from streams.dead_letters import dead_letter
 from streams.embedding.wordllama import WordLlama
@@ -50,8 +52,12 @@ async def run(runtime: Runtime, stop: asyncio.Event, ready: Callable[[], None]) 
     embedder = WordLlama()
     prices, gains = load_prices(settings, runtime.catalogue), load_gains(settings, runtime.catalogue.routing, embedder.name)
     plan = load_plan(settings, runtime.catalogue, deployments, prices, gains)
-    async with open_cache(settings, runtime.serde) as cache, HealthView(runtime).following() as health:
-        intake = Intake(runtime, cache, health.deployments, plan, embedder)
+    async with (
+        open_cache(settings, runtime.serde) as cache,
+        HealthView(runtime).following() as health,
+        open_semantic(runtime, embedder) as semantic,
+    ):
+        intake = Intake(runtime, cache, health.deployments, plan, embedder, semantic=semantic)
         app = host(
             settings.group(NAME),
             bootstrap_servers=runtime.bootstrap_servers,
@@ -84,8 +90,11 @@ class Intake:
         health: Mapping[str, DeploymentHealth],
         plan: Plan,
         embedder: Embedder,
+        *,
+        semantic: SemanticCache | None = None,
     ) -> None:
         self._runtime = runtime
+        self._semantic = semantic
         self._cache = cache
         self._health = health
         self._plan = plan
@@ -112,8 +121,10 @@ class Intake:
             if isinstance(outcome, Refused):
                 refused.append(outcome)
                 outgoing += self._refuse(outcome, now)
-            else:
-                outgoing.append(outcome)
+                continue
+            outgoing.append(outcome)
+            if isinstance(item, Known) and (entry := self._remembered(item, cached, now)) is not None:
+                outgoing.append(entry)
         if refused:
             _tell(refused)
         faults.point("K1")
@@ -127,13 +138,45 @@ class Intake:
             return {}
         found: dict[str, CachedAnswer] = {}
         for key, kept in zip(keys, await self._cache.look_up(keys), strict=True):
-            if kept is None:
-                continue
-            tenant, model = asking[key].classified.request.tenant, self._models.get(kept.deployment or "")
-            answer = kept_answer.recall(kept, tenant=tenant, cache_key=key, model=model, now=now)
-            if answer is not None:
+            if (answer := self._answer(kept, asking[key], key, now)) is not None:
                 found[key] = answer
+        if self._semantic is not None:
+            found |= await self._recall_similar(self._semantic, {k: asking[k] for k in keys if k not in found}, now)
         return found
+
+    async def _recall_similar(
+        self, semantic: SemanticCache, asking: Mapping[str, Known], now: datetime
+    ) -> dict[str, CachedAnswer]:
+        """The answers of questions that ask the same in other words, by the cache key of who asks."""
+        similar: dict[str, Similar] = {}
+        for key, known in asking.items():
+            if (met := semantic.similar(known.classified, key)) is not None:
+                similar[key] = met
+        if not similar:
+            return {}
+        found: dict[str, CachedAnswer] = {}
+        kept = await self._cache.look_up([met.cache_key for met in similar.values()])
+        for (key, met), each in zip(similar.items(), kept, strict=True):
+            if (answer := self._answer(each, asking[key], met.cache_key, now)) is not None:
+                found[key] = replace(answer, similarity=met.similarity)
+            else:
+                semantic.without_answer(met.cache_key)
+        return found
+
+    def _answer(self, kept: InferenceResponse | None, known: Known, key: str, now: datetime) -> CachedAnswer | None:
+        if kept is None:
+            return None
+        model = self._models.get(kept.deployment or "")
+        return kept_answer.recall(kept, tenant=known.classified.request.tenant, cache_key=key, model=model, now=now)
+
+    def _remembered(self, known: Known, cached: Mapping[str, CachedAnswer], now: datetime) -> Outgoing | None:
+        """What lets other wordings meet the answer of a question that makes a call."""
+        key = known.identity.cache_key
+        if self._semantic is None or key is None or key in cached:
+            return None
+        classified, terms = known.classified, self._terms
+        ttl = ttl_s(classified.request, classified.task_kind.value, terms.cache, default_s=terms.cache_ttl_s)
+        return None if ttl is None else self._semantic.entry(classified, key, ttl, now)
 
     def _route(self, known: Known, cached: Mapping[str, CachedAnswer], now: datetime) -> Outgoing | Refused:
         request, key = known.classified.request, known.identity.cache_key

@@ -24,6 +24,7 @@ PURPOSE = {
     topics.CHANGELOG: "the dispatcher's state",
     topics.CHUNKS: "pieces of streamed answers, early and best-effort",
     topics.HEALTH: "what each call told about its deployment",
+    topics.SEMANTIC: "questions whose answers other wordings may meet",
     topics.ALERTS: "what a person should look at, and the end of it",
     topics.FEEDBACK: "your judgements of answers",
     topics.DEAD_LETTERS: "records that could not be processed, as they came",

@@ -32,6 +32,11 @@ class Recent(Generic[T]):
         self._items.move_to_end(key)
         return item
 
+    def has(self, key: str) -> bool:
+        """Whether the key is there, and not too old."""
+        found = self._items.get(key)
+        return found is not None and self._clock() < found[2]
+
     def put(self, key: str, item: T, size: int) -> None:
         self.forget(key)
         if self._entries == 0 or size > self._max_bytes // 4:

@@ -14,8 +14,8 @@ from datetime import datetime
 import numpy as np
 from usearch.index import Index
 
-from processors.cache.semantic.entry import SemanticEntry
 from processors.embedding import Vectors
+from schemas.semantic import SemanticEntry
 
 EXACT_BELOW = 2000
 """Entries of a scope up to which every vector is looked at: faster than a graph, and misses nothing."""
@@ -78,6 +78,11 @@ class SemanticIndex:
         self._held[label] = entry
         heapq.heappush(self._expiring, (entry.expires_at, label))
         self._scopes.setdefault(entry.scope, _Scope(self._dimensions)).add(label, vector)
+
+    def clear(self) -> None:
+        """Forget everything."""
+        for cache_key in list(self._label_of):
+            self._remove(cache_key)
 
     def drop(self, cache_key: str) -> None:
         """Forget the entry of this key, if there is one."""

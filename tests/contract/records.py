@@ -31,6 +31,7 @@ from schemas.requests import (
     ToolCall,
 )
 from schemas.routing import CachedAnswer, Candidate, CandidateUse, Fallback, RequestRouted, Scored
+from schemas.semantic import SemanticEntry
 from schemas.state import AdjustedState, Awaited, CallState, CircuitState, DispatchChange, RequestPhase, RequestState
 
 AT = datetime(2026, 1, 31, 15, 4, 5, 678901, UTC)
@@ -410,6 +411,16 @@ EXAMPLES = {
             correct=True,
             score=0.75,
             deployment="openai/gpt-4o-mini",
+        ),
+        SemanticEntry(
+            cache_key="acme:auto:c0ffee",
+            scope=bytes(range(32)),
+            tenant="acme",
+            text="Wie spät ist es?",
+            vector=b"\x00\x00\x80\x3f",
+            embedder="wordllama",
+            stored_at=AT,
+            expires_at=LATER,
         ),
     )
 }

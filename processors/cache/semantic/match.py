@@ -6,12 +6,12 @@ from typing import Final
 
 import numpy as np
 
-from processors.cache.semantic.entry import SemanticEntry
 from processors.cache.semantic.facts import facts
 from processors.cache.semantic.guards import compatible
 from processors.cache.semantic.question import prepare
 from processors.cache.semantic.scorer import Scorer
 from processors.embedding import Embedder, Vectors
+from schemas.semantic import SemanticEntry
 
 NEAR: Final = 8
 """How many entries to look at around a question; the calibration looked at as many."""

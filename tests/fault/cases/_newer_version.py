@@ -27,7 +27,7 @@ def make_package(folder: Path, records: Sequence[str] = tuple(RECORDS)) -> Path:
     shutil.copytree(Path(__file__).resolve().parents[3] / "schemas", package, ignore=shutil.ignore_patterns("__pycache__"))
     catalogue = package / "catalogue.py"
     ids = "".join(f'    {_FIRST_ID + n}: ("{record}", 2),\n' for n, record in enumerate(records))
-    _replace(catalogue, '    13: ("FeedbackGiven", 1),\n', f'    13: ("FeedbackGiven", 1),\n{ids}')
+    _replace(catalogue, '    14: ("SemanticEntry", 1),\n', f'    14: ("SemanticEntry", 1),\n{ids}')
     for record in records:
         (package / "avro" / f"{record}.v2.avsc").write_text(text_of(record), encoding="utf-8")
         module = package / f"{RECORDS[record]}.py"

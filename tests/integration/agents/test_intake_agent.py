@@ -9,7 +9,7 @@ from schemas.calls import Output, Usage
 from schemas.deployments import TenantSettings
 from schemas.health import HealthEvent, HealthOutcome
 from schemas.outcomes import CacheState, DeadLetter, InferenceResponse, ResponseStatus
-from schemas.requests import CacheMode, CachePolicy, InferenceRequest, Message, Operation, Preferences
+from schemas.requests import CacheMode, CachePolicy, InferenceRequest, Message, Operation, Preferences, Sampling
 from schemas.routing import RequestRouted
 from streams import topics
 from streams.agents import intake, tables
@@ -28,6 +28,31 @@ def request_of(tenant: str, request_id: str = "r1", text: str = "What is 2 + 2?"
 
 def outgoing(runtime: Runtime, request: InferenceRequest) -> Outgoing:
     return Outgoing(topics.REQUESTS, request.tenant, runtime.serde.encode(request))
+
+
+def answer_to(first: RequestRouted, tenant: str, text: str, *, deployment: str, model: str | None = None) -> InferenceResponse:
+    """A provider's answer to a routed request, as the dispatcher would publish it."""
+    return InferenceResponse(
+        request_id=first.request_id,
+        tenant=tenant,
+        final=True,
+        status=ResponseStatus.OK,
+        request_model="auto",
+        attempts=1,
+        task_kind="math",
+        policy="p",
+        received_at=first.received_at,
+        answered_at=datetime.now(UTC),
+        output=Output(content=text, finish_reason="stop", response_model=model),
+        operation=Operation.CHAT,
+        usage=Usage(10, 1),
+        cost_nanousd=1234,
+        provider="openai",
+        deployment=deployment,
+        cache=CacheState.MISS,
+        cache_key=first.cache_key,
+        cache_ttl_s=first.cache_ttl_s,
+    )
 
 
 async def routed_of(runtime: Runtime, tenant: str, count: int, settle_s: float = 0.0) -> dict[str, RequestRouted]:
@@ -136,31 +161,50 @@ async def test_a_redelivery_gives_no_more_time(settings: Settings, tenant: str):
     assert len(set(deadlines)) == 1
 
 
+CAPITAL, REWORDED, ANOTHER = (
+    "What is the capital of France?",
+    "What's the capital of France?",
+    "What is the capital of Germany?",
+)
+
+
+async def test_a_tenant_that_opted_in_meets_its_answers_under_other_words(settings: Settings, tenant: str, tmp_path):
+    catalogue = tmp_path / "deployments.yaml"
+    catalogue.write_text(
+        "providers: {openai: {kind: openai, address: http://127.0.0.1:1/v1}}\n"
+        "deployments: [{provider: openai, model: m}]\n"
+        f"tenants: {{{tenant}: {{semantic_cache: {{error_bound: 0.05}}}}}}\n"
+    )
+    settings = settings.model_copy(update={"deployments_file": catalogue})
+    exact = Sampling(temperature=0.0)
+    async with running(tables.run, settings, "tables"), running(intake.run, settings, "intake") as runtime:
+        asked = {"first": request_of(tenant, "first", CAPITAL, sampling=exact)}
+        await publish(runtime, [outgoing(runtime, asked["first"])])
+        first = (await routed_of(runtime, tenant, 1))["first"]
+        kept = answer_to(first, tenant, "Paris", deployment="openai/m")
+        await publish(runtime, [Outgoing(topics.RESPONSES, "first", runtime.serde.encode(kept))])
+        for attempt in range(100):
+            await publish(runtime, [outgoing(runtime, request_of(tenant, f"again-{attempt}", REWORDED, sampling=exact))])
+            met = (await routed_of(runtime, tenant, attempt + 2))[f"again-{attempt}"]
+            if met.cached is not None:
+                break
+        assert (met.cached.output.content, met.cached.request_id) == ("Paris", "first")
+        assert 0.5 < met.cached.similarity < 1
+        others = [
+            request_of(tenant, "another", ANOTHER, sampling=exact),
+            request_of(tenant, "warm", REWORDED, sampling=Sampling(temperature=0.7)),
+            request_of(f"{tenant}-b", "stranger", REWORDED, sampling=exact),
+        ]
+        await publish(runtime, [outgoing(runtime, request) for request in others])
+        routed = await routed_of(runtime, tenant, attempt + 4) | await routed_of(runtime, f"{tenant}-b", 1)
+    assert [routed[name].cached for name in ("another", "warm", "stranger")] == [None, None, None]
+
+
 async def test_an_answer_that_was_kept_is_used_by_the_same_tenant_alone(settings: Settings, tenant: str):
     async with running(tables.run, settings, "tables"), running(intake.run, settings, "intake") as runtime:
         await publish(runtime, [outgoing(runtime, request_of(tenant, "first"))])
         first = (await routed_of(runtime, tenant, 1))["first"]
-        answer = InferenceResponse(
-            request_id="first",
-            tenant=tenant,
-            final=True,
-            status=ResponseStatus.OK,
-            request_model="auto",
-            attempts=1,
-            task_kind="math",
-            policy="p",
-            received_at=first.received_at,
-            answered_at=datetime.now(UTC),
-            output=Output(content="4", finish_reason="stop", response_model="gpt-6-luna-2026"),
-            operation=Operation.CHAT,
-            usage=Usage(10, 1),
-            cost_nanousd=1234,
-            provider="openai",
-            deployment="openai/gpt-6-luna",
-            cache=CacheState.MISS,
-            cache_key=first.cache_key,
-            cache_ttl_s=first.cache_ttl_s,
-        )
+        answer = answer_to(first, tenant, "4", model="gpt-6-luna-2026", deployment="openai/gpt-6-luna")
         await publish(runtime, [Outgoing(topics.RESPONSES, "first", runtime.serde.encode(answer))])
         assert first.cache_key is not None
         for attempt in range(100):

@@ -3,9 +3,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from processors.cache.semantic.decide import NEW_ENTRY, NEW_SCOPE, Ask, Serve, decide
-from processors.cache.semantic.entry import SemanticEntry
 from processors.cache.semantic.match import Match, match
 from processors.cache.semantic.scorer import Scorer, load
+from schemas.semantic import SemanticEntry
 from streams.embedding.wordllama import WordLlama
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pytest
 
-from processors.cache.semantic.entry import SemanticEntry
+from schemas.semantic import SemanticEntry
 from streams.stores import semantic_index
 from streams.stores.semantic_index import SemanticIndex
 
