@@ -55,12 +55,13 @@ class Follower:
         self.caught_up = asyncio.Event()
 
     @contextlib.asynccontextmanager
-    async def following(self) -> AsyncIterator[None]:
-        """Follow in the background; in the body it has caught up, unless Kafka took longer than five seconds."""
+    async def following(self, *, at_once: bool = False) -> AsyncIterator[None]:
+        """Follow in the background; in the body it has caught up, unless Kafka took over five seconds, or `at_once`."""
         task = asyncio.create_task(self._follow_for_ever(), name=f"follower {self._name}")
         try:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self.caught_up.wait(), _CATCH_UP_S)
+                if not at_once:
+                    await asyncio.wait_for(self.caught_up.wait(), _CATCH_UP_S)
             yield
         finally:
             task.cancel()

@@ -61,9 +61,9 @@ class HealthView:
             listener(deployment, True)
 
     @contextlib.asynccontextmanager
-    async def following(self) -> AsyncIterator["HealthView"]:
-        """Follow in the background; in the body the view has caught up, unless Kafka took longer than five seconds."""
-        async with self._follower.following():
+    async def following(self, *, at_once: bool = False) -> AsyncIterator["HealthView"]:
+        """Follow in the background; in the body the view has caught up, unless Kafka took over five seconds, or `at_once`."""
+        async with self._follower.following(at_once=at_once):
             yield self
 
     def _apply(self, record: Any) -> None:

@@ -21,6 +21,7 @@ from streams.cli.health import health
 from streams.cli.init import init
 from streams.cli.publish import publish
 from streams.cli.reconcile import reconcile
+from streams.cli.refit import refit
 from streams.cli.simulate import simulate
 from streams.cli.topics import topics
 from streams.cli.up import up
@@ -62,7 +63,7 @@ def _reflowed(doc: str) -> str:
 for panel, commands in {
     _RUN: (up, worker, simulate, catalogue, init, demo),
     _USE: (ask, publish, consume, costs),
-    _LOOK: (explain, topics, health, doctor, verify, reconcile),
+    _LOOK: (explain, topics, health, doctor, verify, reconcile, refit),
 }.items():
     for command in commands:
         app.command(rich_help_panel=panel, help=_reflowed(command.__doc__ or ""))(command)

@@ -49,7 +49,8 @@ async def run(runtime: Runtime, stop: asyncio.Event, ready: Callable[[], None]) 
     """Dispatch until `stop`. Errors of Kafka end a membership, not the process; any other error ends the process."""
     root, advice = runtime.settings.state_root("dispatch"), Advice()
     with state_slot(root) as directory, closing(LaneStores(directory, runtime.serde)) as stores:
-        async with HealthView(runtime).following() as health:
+        # A dispatcher that starts owes answers: it does not wait for advice.
+        async with HealthView(runtime).following(at_once=True) as health:
             health.on_circuit(advice.tell)
             await _stay(runtime, stores, advice, stop, ready)
 
