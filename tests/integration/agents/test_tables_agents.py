@@ -12,7 +12,7 @@ from aiokafka import AIOKafkaProducer
 from processors.cost.totals import add, total_key
 from schemas.calls import Output, Usage
 from schemas.ledger import CostEvent, CostKind, CostTotal
-from schemas.outcomes import InferenceResponse, ResponseStatus
+from schemas.outcomes import CacheState, InferenceResponse, ResponseStatus
 from schemas.requests import Operation
 from schemas.serde import Serde
 from streams import topics
@@ -104,6 +104,7 @@ async def test_the_role_keeps_complete_answers_and_nothing_else(settings: Settin
         output=Output(content="4", finish_reason="stop"),
         provider="p",
         deployment="d",
+        cache=CacheState.MISS,
         cache_key=f"{tenant}-good",
         cache_ttl_s=60,
     )
