@@ -42,8 +42,8 @@ _BUSY_EVENTS = 24
 _GATHER_S = 0.008
 _SECOND_POLL_S = 0.003
 _K3_DELAY_S = 0.003
-_LANDED, _LANDED_BYTES, _LANDED_S = 4_096, 8 << 20, 10.0
-"""Answers that are kept for identical requests which come before the cache has them."""
+_LANDED, _LANDED_BYTES, _LANDED_S = 4_096, 8 << 20, 2.0
+"""Answers that are kept for identical requests which come before the cache has them: it takes some tenths of a second."""
 _STOOD_STILL_S = 1.0
 """A wait that took so much longer than it should: the process was stopped, or its loop hung."""
 
