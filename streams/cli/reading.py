@@ -24,6 +24,7 @@ Record: TypeAlias = Any  # aiokafka's ConsumerRecord, which has no types
 Ends: TypeAlias = Mapping[TopicPartition, int]
 
 _POLL_MS = 200
+_ANSWERS_WITHIN_MS = 10_000
 
 
 @contextmanager
@@ -138,6 +139,8 @@ async def open_reader(settings: Settings, names: Sequence[str]) -> AsyncIterator
             auto_offset_reset="latest",
             max_partition_fetch_bytes=MAX_MESSAGE_BYTES,
             retry_backoff_ms=20,
+            # So long it waits for a topic that does not exist; with aiokafka's own 40 s nobody waits for what is to be said.
+            request_timeout_ms=_ANSWERS_WITHIN_MS,
             **settings.kafka_security(),
         )
         try:
