@@ -1,16 +1,15 @@
 """Lays out how to route, from what the operator wrote and what can be called from here."""
 
 from collections.abc import Sequence
-from zipfile import BadZipFile
 
 import structlog
 
 from processors.cost.prices import PriceBook
 from processors.route.gains import GainPredictor
-from processors.route.learned import LearnedGains
 from processors.route.plan import Plan, blind_selectors, plan, policies_of
 from processors.route.quality import artifact as quality_artifact
 from processors.route.quality import default as quality_model
+from processors.route.quality.model import predictor
 from schemas.deployments import Deployment, DeploymentCatalogue
 from schemas.errors import SettingsError
 from schemas.policies import Routing, Scorer
@@ -50,7 +49,7 @@ def load_gains(settings: Settings, routing: Routing, embedder: str) -> GainPredi
     path = settings.quality_model_file
     try:
         model = quality_model.shipped() if path is None else quality_artifact.loads(path.read_bytes())
-    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
+    except (OSError, ValueError) as error:
         raise SettingsError(
             f"{path or 'the built-in quality model'} cannot be read ({error}); correct PENSTOCK_QUALITY_MODEL_FILE"
         ) from error
@@ -58,4 +57,4 @@ def load_gains(settings: Settings, routing: Routing, embedder: str) -> GainPredi
         raise SettingsError(
             f"the quality model {model.version} wants vectors of {model.embedder}, not of {embedder}; fit it again"
         )
-    return LearnedGains.of(model)
+    return predictor(model)

@@ -112,11 +112,11 @@ async def _matching(
     valkey: Valkey, condition: Condition, codec: Codec[InferenceResponse] | None, settings: Settings
 ) -> AsyncIterator[Sequence[bytes]]:
     tenant = None if condition.tenant is None else f"{KEY_PREFIX}{key_part(condition.tenant)}:".encode()
+    secret = cache_secret(settings)
     async for found in valkey.keys(condition.glob()):
         keys = [key for key in found if tenant is None or key.startswith(tenant)]
         if condition.model is not None and codec is not None and keys:
             values = await valkey.get_many(keys)
-            secret = cache_secret(settings)
             keys = [
                 key
                 for key, value in zip(keys, values, strict=True)

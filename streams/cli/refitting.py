@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 
@@ -54,7 +53,7 @@ def _load(path: Path | None) -> QualityModel:
         return default.shipped()
     try:
         return artifact.loads(path.read_bytes())
-    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
+    except (OSError, ValueError) as error:
         raise SettingsError(f"{path} is no quality model ({error}); name one that `penstock refit` wrote") from error
 
 

@@ -41,18 +41,17 @@ class Valkey:
 
     async def get_many(self, keys: Sequence[str | bytes]) -> list[bytes | None]:
         """The values of the keys, in their order, in one round trip."""
-        try:
-            async with asyncio.timeout(self._timeout_s):
-                values: list[bytes | None] = await self._client.mget(keys)
-        except (RedisError, OSError, TimeoutError) as error:
-            raise StoreUnavailable(f"Valkey did not answer a look-up of {len(keys)} keys: {type(error).__name__}") from error
+        values: list[bytes | None] = await _within(
+            self._timeout_s, self._client.mget(keys), f"answer a look-up of {len(keys)} keys"
+        )
         return values
 
     async def keys(self, pattern: str) -> AsyncIterator[list[bytes]]:
         """All keys that match, in pieces, without holding up the server (SCAN); a key that changes meanwhile may be missed."""
         cursor = 0
         while True:
-            cursor, found = await self._within(self._store_timeout_s, self._client.scan(cursor, match=pattern, count=_SCAN_COUNT))
+            asked = self._client.scan(cursor, match=pattern, count=_SCAN_COUNT)
+            cursor, found = await _within(self._store_timeout_s, asked, "answer")
             if found:
                 yield found
             if cursor == 0:
@@ -60,14 +59,7 @@ class Valkey:
 
     async def drop(self, keys: Sequence[bytes]) -> int:
         """Forget the keys. Returns how many there were."""
-        return int(await self._within(self._store_timeout_s, self._client.unlink(*keys)))
-
-    async def _within(self, seconds: float, asked: Awaitable[T]) -> T:
-        try:
-            async with asyncio.timeout(seconds):
-                return await asked
-        except (RedisError, OSError, TimeoutError) as error:
-            raise StoreUnavailable(f"Valkey did not answer: {type(error).__name__}") from error
+        return int(await _within(self._store_timeout_s, self._client.unlink(*keys), "answer"))
 
     async def set_many(self, items: Iterable[tuple[str, bytes, int]]) -> None:
         """Store (key, value, seconds to live) in one round trip."""
@@ -75,8 +67,13 @@ class Valkey:
         for key, value, ttl_s in items:
             pipeline.set(key, value, ex=ttl_s)
         count = len(pipeline)
-        try:
-            async with asyncio.timeout(self._store_timeout_s):
-                await pipeline.execute()
-        except (RedisError, OSError, TimeoutError) as error:
-            raise StoreUnavailable(f"Valkey did not take {count} answers: {type(error).__name__}") from error
+        await _within(self._store_timeout_s, pipeline.execute(), f"take {count} answers")
+
+
+async def _within(seconds: float, asked: Awaitable[T], what: str) -> T:
+    """What was asked, in time. Raises StoreUnavailable, which says what Valkey did not do."""
+    try:
+        async with asyncio.timeout(seconds):
+            return await asked
+    except (RedisError, OSError, TimeoutError) as error:
+        raise StoreUnavailable(f"Valkey did not {what}: {type(error).__name__}") from error

@@ -4,6 +4,7 @@ import hashlib
 import io
 import json
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -38,13 +39,16 @@ def dumps(model: QualityModel) -> bytes:
 
 
 def loads(content: bytes) -> QualityModel:
-    """The model that was saved. Raises ValueError if it is of another format, of other features, or not what its version says."""
-    with np.load(io.BytesIO(content), allow_pickle=False) as stored:
-        arrays = {name: stored[name] for name in stored.files if name != "meta"}
-        meta = json.loads(str(stored["meta"]))
-    if (meta["format"], meta["features"]) != (FORMAT, features.VERSION):
-        raise ValueError(f"the quality model is of format {meta['format']}, features {meta['features']}: fit it again")
-    given = _put_together(arrays, meta)
+    """The model that was saved. Raises ValueError if it is none, of another format or features, or not what its version says."""
+    try:
+        with np.load(io.BytesIO(content), allow_pickle=False) as stored:
+            arrays = {name: stored[name] for name in stored.files if name != "meta"}
+            meta = json.loads(str(stored["meta"]))
+        if (meta["format"], meta["features"]) != (FORMAT, features.VERSION):
+            raise ValueError(f"the quality model is of format {meta['format']}, features {meta['features']}: fit it again")
+        given = _put_together(arrays, meta)
+    except (BadZipFile, EOFError, KeyError) as error:
+        raise ValueError(f"the bytes are no quality model: {error}") from error
     checked = versioned(
         embedder=given.embedder,
         design=given.design,
