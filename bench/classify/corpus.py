@@ -10,36 +10,48 @@ from processors.classify.kinds import TaskKind
 
 FOLDER = Path(__file__).with_name("corpus")
 CONTINUES = "any"
+LINES, SECOND, TEMPLATES = "lines", "second", "templates"
 _FILLINGS = 14
 _DRAWN_WEIGHT = 0.35
 _FRAMES = 2
 _FRAMED_WEIGHT = 0.5
+_ASKED_IN_ROLE = frozenset(
+    {TaskKind.REASONING, TaskKind.MATH, TaskKind.CODING, TaskKind.STEM, TaskKind.HUMANITIES, TaskKind.OTHER}
+)
+_IN_ROLE_CHARS = 160
+_IN_ROLE_WEIGHT = 0.15
 _slot = re.compile(r"\{(\w+)\}")
 
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A text and its kind; `continues` is how far it goes on with the turn before. Examples of a group never part in a split."""
+    """A text and its kind; `continues` is how far it goes on with the turn before.
+
+    Examples of a group never part in a split. `source` says which files the text, or the line within it, comes from.
+    """
 
     text: str
     kind: TaskKind | None
     group: str
     weight: float = 1.0
     continues: float = 0.0
-    written: bool = True
+    source: str = TEMPLATES
 
 
 def examples(seed: int = 7) -> list[Example]:
     """The whole corpus, the same for the same seed."""
     draw = random.Random(seed)
     own = [*_written()]
-    return [*own, *_framed(own, draw), *_follow_ups(), *_drawn(draw)]
+    return [*own, *_framed(own, draw), *_in_role(own, draw), *_follow_ups(), *_drawn(draw)]
 
 
 def _written() -> Iterator[Example]:
     for kind in TaskKind:
         for number, line in enumerate(_lines(f"{kind}.txt")):
-            yield Example(_unescape(line), kind, f"{kind}-{number}")
+            yield Example(_unescape(line), kind, f"{kind}-{number}", source=LINES)
+    for number, line in enumerate(_lines("second.txt")):
+        name, text = line.split(" | ", 1)
+        yield Example(_unescape(text), TaskKind(name), f"second-{number}", source=SECOND)
 
 
 def _framed(own: list[Example], draw: random.Random) -> Iterator[Example]:
@@ -54,7 +66,17 @@ def _framed(own: list[Example], draw: random.Random) -> Iterator[Example]:
             first = [draw.choice(before)] if draw.random() < 0.5 else []
             last = draw.sample(after, draw.choice((0, 1, 1, 2, 3)) if first else draw.choice((1, 1, 2, 3)))
             joint = draw.choice((" ", "\n", "\n\n"))
-            yield Example(joint.join((*first, example.text, " ".join(last))).strip(), example.kind, example.group, _FRAMED_WEIGHT)
+            text = joint.join((*first, example.text, " ".join(last))).strip()
+            yield Example(text, example.kind, example.group, _FRAMED_WEIGHT, source=example.source)
+
+
+def _in_role(own: list[Example], draw: random.Random) -> Iterator[Example]:
+    """Questions of other kinds, asked of someone in a role: the role decides, whatever is asked."""
+    openings, slots = _lines("in_role.txt"), dict(_slots())
+    for example in own:
+        if example.kind in _ASKED_IN_ROLE and example.text.isascii() and len(example.text) < _IN_ROLE_CHARS:
+            opening = _fill(draw.choice(openings), slots, draw)
+            yield Example(f"{opening} {example.text}", TaskKind.ROLEPLAY, example.group, _IN_ROLE_WEIGHT, source=example.source)
 
 
 def _follow_ups() -> Iterator[Example]:
@@ -73,7 +95,7 @@ def _drawn(draw: random.Random) -> Iterator[Example]:
         texts = {_unescape(_fill(template, slots, draw)) for _ in range(_FILLINGS)}
         for text in sorted(texts):
             named, continues = (None, 1.0) if kind == CONTINUES else (TaskKind(kind), 0.0)
-            yield Example(text, named, f"template-{number}", _DRAWN_WEIGHT, continues, written=False)
+            yield Example(text, named, f"template-{number}", _DRAWN_WEIGHT, continues)
 
 
 def _fill(template: str, slots: dict[str, list[str]], draw: random.Random) -> str:

@@ -4,6 +4,7 @@ python -m bench.classify.evaluate --data mt_bench_questions.jsonl --data routing
 
 A file of two-turn prompts (`category`, `turns`) is judged turn by turn, the second with the first before it. A file of exam
 questions (`source`, `subject`, `prompt`) is judged by the table below. bench/results/classify.json holds figures, no prompts.
+`corpus_lines_alike` says how many lines of the corpus come near to a judged prompt: there should be none.
 """
 
 import argparse
@@ -14,9 +15,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench.classify.corpus import examples
 from bench.classify.cost import cost_of
 from processors.classify.decide import CLASSIFIER, Classified, decide
 from processors.classify.kinds import TaskKind
+from processors.embedding import Embedder
 from schemas.requests import InferenceRequest, Message
 from streams.embedding.wordllama import WordLlama
 
@@ -52,6 +55,8 @@ KIND_OF_SUBJECT = {
 """MMLU's own grouping: its social sciences are `humanities`, its medicine is `stem`. `miscellaneous`, `global_facts` and
 `professional_accounting` are of no one kind and are left out."""
 _BATCH = 64
+_ALIKE = 0.8
+"""The cosine from which two texts ask much the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +104,13 @@ def report(cases: Sequence[Case], found: Sequence[Classified]) -> dict[str, obje
     }
 
 
+def alike(cases: Sequence[Case], embedder: Embedder) -> int:
+    """How many texts of the corpus lie near to a judged prompt."""
+    judged = embedder.embed([case.request.messages[-1].content or "" for case in cases])
+    corpus = embedder.embed(sorted({example.text for example in examples()}))
+    return int(((corpus @ judged.T).max(axis=1) >= _ALIKE).sum())
+
+
 def reliability(stated: Sequence[float], right: Sequence[bool]) -> list[dict[str, float]]:
     """For each tenth of stated confidence: how many, what was stated, and how often it was right."""
     bins: dict[int, list[tuple[float, bool]]] = {}
@@ -133,7 +145,7 @@ def main() -> None:
         cases = list(cases_of(path))
         requests = [case.request for case in cases]
         found = [one for at in range(0, len(requests), _BATCH) for one in decide(requests[at : at + _BATCH], embedder)]
-        results[path.name] = report(cases, found)
+        results[path.name] = report(cases, found) | {"corpus_lines_alike": alike(cases, embedder)}
         every += requests
     results["cost"] = cost_of(every, embedder)
     options.out.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")

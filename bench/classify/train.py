@@ -4,13 +4,12 @@ import argparse
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.classify.corpus import Example, examples
-from bench.classify.softmax import Matrix, fit, softmax
+from bench.classify.corpus import LINES, SECOND, Example, examples
+from bench.classify.softmax import Inputs, Matrix, fit, softmax
 from processors.classify.head import CONTINUES, FILE, KINDS, scale_of, version_of
 from processors.classify.kinds import TaskKind
 from processors.classify.signs import SHAPE, shape, signs_of, words_of
@@ -23,7 +22,9 @@ PENALTY = 4e-3
 MAX_SIGNS = 3_000
 MIN_GROUPS = 3
 KIND_WEIGHT = 100.0
-FOLDS = 5
+LEFT_OUT_SIGNS = 0.5
+LEFT_OUT_VECTORS = 0.3
+SEED = 7
 THRESHOLD = 0.3
 Arrays = Mapping[str, NDArray[np.generic]]
 
@@ -35,8 +36,8 @@ def train(embedder: Embedder, corpus: Sequence[Example], *, temperature: float |
     targets, weights = targets_of(corpus), weights_of(corpus)
     if temperature is None:
         temperature = temperature_of(*held_out(corpus, inputs, targets, weights))
-    fitted = fit(inputs, targets, weights, penalty_of(inputs))
-    by_vector, by_shape, by_sign, bias = np.split(fitted, np.cumsum([embedder.dimensions, len(SHAPE), len(known)]))
+    dense, by_sign = np.split(fitted(inputs, targets, weights), [inputs.dense.shape[1]])
+    by_vector, by_shape, bias = np.split(dense, np.cumsum([embedder.dimensions, len(SHAPE)]))
     by_sign = by_sign * np.float32(SIGN_UNIT)
     unit = np.abs(by_sign).max() / 127
     return {
@@ -64,16 +65,47 @@ def known_signs(corpus: Sequence[Example]) -> list[str]:
     return sorted(sorted(counts, key=lambda sign: (-counts[sign], sign))[:MAX_SIGNS])
 
 
-def inputs_of(corpus: Sequence[Example], embedder: Embedder, known: Sequence[str]) -> Matrix:
-    """A row for each example: vector, shape, signs, and a 1 for the bias."""
+def inputs_of(corpus: Sequence[Example], embedder: Embedder, known: Sequence[str]) -> Inputs:
+    """A row for each example: vector, shape, a 1 for the bias, and its signs."""
     places = {sign: place for place, sign in enumerate(known)}
-    signs = np.zeros((len(corpus), len(known)), dtype=np.float32)
-    for row, example in zip(signs, corpus, strict=True):
-        found = [places[sign] for sign in signs_of(words_of(example.text)) if sign in places]
-        row[found] = SIGN_UNIT * scale_of(len(found))
+    words = [words_of(example.text) for example in corpus]
+    found = [sorted(places[sign] for sign in signs_of(one) if sign in places) for one in words]
+    counts = np.array([len(signs) for signs in found])
     vectors = embedder.embed([example.text for example in corpus]) * np.float32(VECTOR_UNIT)
-    shapes = np.array([shape(example.text, words_of(example.text)) for example in corpus], dtype=np.float32)
-    return np.hstack([vectors, shapes, signs, np.ones((len(corpus), 1), dtype=np.float32)])
+    shapes = np.array([shape(example.text, one) for example, one in zip(corpus, words, strict=True)], dtype=np.float32)
+    return Inputs(
+        dense=np.hstack([vectors, shapes, np.ones((len(corpus), 1), dtype=np.float32)]),
+        width=len(known),
+        rows=np.repeat(np.arange(len(corpus)), counts),
+        columns=np.array([place for signs in found for place in signs], dtype=np.intp),
+        values=_values(counts),
+    )
+
+
+def _values(counts: NDArray[np.int_]) -> Matrix:
+    return np.repeat([SIGN_UNIT * scale_of(int(count)) for count in counts], counts).astype(np.float32)
+
+
+def fitted(inputs: Inputs, targets: Matrix, weights: Matrix) -> Matrix:
+    """The coefficients for these examples, each twice: as it is, and with half of its signs and perhaps its vector left out.
+
+    So no sign relies on its neighbours in a template, nor the signs on the vector.
+    """
+    draw = np.random.default_rng(SEED)
+    kept = draw.random(len(inputs.rows)) >= LEFT_OUT_SIGNS
+    dense = inputs.dense.copy()
+    dense[draw.random(len(dense)) < LEFT_OUT_VECTORS, : -1 - len(SHAPE)] = 0
+    counts = np.bincount(inputs.rows[kept], minlength=len(dense))
+    both = Inputs(
+        dense=np.vstack([inputs.dense, dense]),
+        width=inputs.width,
+        rows=np.concatenate([inputs.rows, len(dense) + inputs.rows[kept]]),
+        columns=np.concatenate([inputs.columns, inputs.columns[kept]]),
+        values=np.concatenate([inputs.values, _values(counts)]),
+    )
+    penalty = np.full(dense.shape[1] + inputs.width, PENALTY, dtype=np.float32)
+    penalty[dense.shape[1] - 1] = 0
+    return fit(both, np.vstack([targets, targets]), np.concatenate([weights, weights]), penalty)
 
 
 def targets_of(corpus: Sequence[Example]) -> Matrix:
@@ -97,21 +129,20 @@ def weights_of(corpus: Sequence[Example]) -> Matrix:
     return np.array([e.weight * KIND_WEIGHT * shares.get(e.kind, 1.0) / totals[e.kind] for e in corpus], dtype=np.float32)
 
 
-def penalty_of(inputs: Matrix) -> Matrix:
-    penalty = np.full(inputs.shape[1], PENALTY, dtype=np.float32)
-    penalty[-1] = 0
-    return penalty
+def held_out(corpus: Sequence[Example], inputs: Inputs, targets: Matrix, weights: Matrix) -> tuple[Matrix, Matrix, Matrix]:
+    """Logits of the lines that we wrote, their targets and weights.
 
-
-def held_out(corpus: Sequence[Example], inputs: Matrix, targets: Matrix, weights: Matrix) -> tuple[Matrix, Matrix, Matrix]:
-    """Logits of the lines that we wrote, each by a head that saw none of its group; their targets and weights."""
-    fold = np.array([crc32(example.group.encode()) % FOLDS for example in corpus])
-    logits = np.zeros((len(corpus), targets.shape[1]), dtype=np.float32)
-    for number in range(FOLDS):
-        out = fold == number
-        logits[out] = inputs[out] @ fit(inputs[~out], targets[~out], weights[~out], penalty_of(inputs), steps=40)
-    written = np.array([example.written and example.continues == 0 for example in corpus])
-    return logits[written], targets[written], weights[written]
+    The lines of one source are judged by a head that saw the templates and the other source: what comes from outside differs
+    from the corpus more than the lines of one file do from each other.
+    """
+    source = np.array([example.source for example in corpus])
+    own = np.array([example.continues == 0 for example in corpus])
+    logits = np.zeros_like(targets)
+    for left_out in (LINES, SECOND):
+        judged = source == left_out
+        logits[judged] = inputs.only(judged).times(fitted(inputs.only(~judged), targets[~judged], weights[~judged]))
+    judged = own & np.isin(source, (LINES, SECOND))
+    return logits[judged], targets[judged], weights[judged]
 
 
 def temperature_of(logits: Matrix, targets: Matrix, weights: Matrix) -> float:

@@ -102,12 +102,12 @@ def judge(readings: Sequence[Reading], embedder: Embedder) -> list[Classified]:
     """
     if (wanted := shipped().embedder) != embedder.name:
         raise ValueError(f"the classifier's weights are for the embedder {wanted}, not for {embedder.name}")
-    texts = [text for reading in readings for text in _texts(reading)]
-    vectors = embedder.embed(texts)
+    texts = [_texts(reading) for reading in readings]
+    vectors = embedder.embed([text for turns in texts for text in turns])
     classified: list[Classified] = []
     start = 0
-    for reading in readings:
-        end = start + len(_texts(reading))
+    for reading, turns in zip(readings, texts, strict=True):
+        end = start + len(turns)
         classified.append(_classified(reading, vectors[start:end]))
         start = end
     return classified

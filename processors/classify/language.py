@@ -2,7 +2,8 @@
 # ruff: noqa: RUF001 -- letters of other alphabets are what this is about
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from struct import Struct
 
 UNKNOWN = "und"
 _READ_CHARS = 800
@@ -69,16 +70,36 @@ _FAMILIES: Mapping[str, tuple[str, ...]] = {
     "Deva": ("hi", "mr", "ne"),
 }
 _LATIN = tuple(code for code in _WORDS if all(code not in family for family in _FAMILIES.values()))
-_SPEAKS: Mapping[str, tuple[str, ...]] = {
-    word: tuple(code for code, words in _WORDS.items() if word in words.split())
-    for word in {word for words in _WORDS.values() for word in words.split()}
-}
-_SHOWS: Mapping[str, tuple[str, ...]] = {
-    letter: tuple(code for code, letters in _LETTERS.items() if letter in letters)
-    for letters in _LETTERS.values()
-    for letter in letters
-}
-_SHARED = tuple(int(100 / max(1, count) ** 0.5) for count in range(len(_WORDS) + 1))
+_PLACES: Mapping[str, int] = {code: place for place, code in enumerate(_WORDS)}
+_FIELD_BITS = 32
+_scores = Struct(f"<{len(_WORDS)}I")
+
+
+def _packed(codes: Sequence[str], weight: int) -> int:
+    return sum(weight << (_FIELD_BITS * _PLACES[code]) for code in codes)
+
+
+def _weights() -> Mapping[str, int]:
+    """What each word says for each language: 100 for a word of one language, less for one that several share."""
+    speaking = {
+        word: [code for code, words in _WORDS.items() if word in words.split()]
+        for words in _WORDS.values()
+        for word in words.split()
+    }
+    return {word: _packed(codes, int(100 / len(codes) ** 0.5)) for word, codes in speaking.items()}
+
+
+def _letter_weights() -> Mapping[str, int]:
+    showing = {
+        letter: [code for code, letters in _LETTERS.items() if letter in letters]
+        for letters in _LETTERS.values()
+        for letter in letters
+    }
+    return {letter: _packed(codes, 80 // len(codes)) for letter, codes in showing.items()}
+
+
+_WORD_WEIGHTS = _weights()
+_LETTER_WEIGHTS = _letter_weights()
 
 
 def language_of(text: str, words: list[str]) -> str:
@@ -108,21 +129,20 @@ def language_of(text: str, words: list[str]) -> str:
 
 
 def _best(words: list[str], letters: list[str] | tuple[()], among: tuple[str, ...]) -> str:
-    """The language with the most words of its own; one that shares a word with others gets less for it.
+    """The language with the most words of its own, the first of those that have as many.
 
-    Whole numbers, so that the order in which they are added does not matter.
+    The scores of all languages stand side by side in one whole number, so that a word is one addition; whole numbers also
+    make the order in which they are added not matter.
     """
-    scores: dict[str, int] = {}
-    for word in _SPEAKS.keys() & set(words):
-        weight = _SHARED[len(codes := _SPEAKS[word])]
-        for code in codes:
-            scores[code] = scores.get(code, 0) + weight
+    total = sum(map(_WORD_WEIGHTS.__getitem__, _WORD_WEIGHTS.keys() & set(words)))
     for letter in letters:
-        codes = _SHOWS.get(letter.lower(), ())
-        for code in codes:
-            scores[code] = scores.get(code, 0) + 80 // len(codes)
-    best = max(among, key=lambda code: scores.get(code, 0))
-    return best if best in scores else UNKNOWN if among is _LATIN else among[0]
+        total += _LETTER_WEIGHTS.get(letter.lower(), 0)
+    if not total:
+        return UNKNOWN if among is _LATIN else among[0]
+    first = _PLACES[among[0]]
+    scores = _scores.unpack(total.to_bytes(_scores.size, "little"))[first : first + len(among)]
+    best = max(scores)
+    return among[scores.index(best)] if best else UNKNOWN if among is _LATIN else among[0]
 
 
 def _script(char: str) -> str:

@@ -21,7 +21,7 @@ def test_the_shipped_weights_are_what_training_makes():
     """Compared by what they say of the corpus: rounding in another order moves single weights, not answers."""
     corpus, embedder, ours = examples(), WordLlama(), shipped()
     made = assemble(train(embedder, corpus, temperature=ours.temperature), "made")
-    assert list(made.places) == list(ours.places)
+    assert made.places == ours.places
     for name in ("by_vector", "by_shape", "by_sign", "bias"):
         assert np.abs(getattr(made, name) - getattr(ours, name)).max() < 0.25, name
     sample = corpus[::25]
