@@ -20,6 +20,7 @@ def for_call(
     response_model: str | None = None,
     provider_response_id: str | None = None,
     wasted: bool = False,
+    input_tokens_estimate: int | None = None,
     now: datetime,
 ) -> CostEvent:
     """The one cost event of a started call, priced as of its start.
@@ -57,6 +58,7 @@ def for_call(
         recorded_at=now,
         provider_response_id=provider_response_id,
         arm=call.arm,
+        input_tokens_estimate=input_tokens_estimate,
     )
 
 

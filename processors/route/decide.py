@@ -4,7 +4,8 @@ Strategy, of every policy
 1. The model narrows: a deployment's name names it alone, a model all that serve it, `auto` leaves all but those that the policy
    keeps back as fallbacks.
 2. What cannot take the request is excluded, each with its reason: the policy's filters, the environment, the operation, tools,
-   images, JSON, the context, the sender's allowed providers, the sender's and the policy's bound on cost.
+   images, JSON, the context, the sender's allowed providers, the sender's and the policy's bound on cost. The input counts as
+   what a call of that provider and model was seen to make of such an estimate, at most.
 3. What is left is ordered: well before limited before half open before open; then the sender's order of providers; then by what
    the sender gives priority to: `cheap` by price, `fast` by measured latency; `balanced` leaves it to the policy: the highest sum
    of its scorers first; without scorers (`cheapest-healthy`) by price among those that mostly succeed. Then the name.
@@ -19,6 +20,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from processors.classify.calibration import bounded
 from processors.classify.decide import Classified
 from processors.health.fold import UNKNOWN
 from processors.route.case import Case
@@ -79,12 +81,15 @@ def _fitting(case: Case, deployments: Iterable[Deployment], excluded: dict[str, 
     fitting: list[Contender] = []
     for deployment in deployments:
         name = deployment.name
-        reason = unfit(request, deployment) or barred.get(name)
+        factor = view.factors.get((deployment.provider, deployment.model))
+        input_tokens = bounded(request.input_tokens_estimate, factor)
+        reason = unfit(request, deployment, input_tokens) or barred.get(name)
         if reason is None:
             rates = by.prices.rates(provider=deployment.provider, model=deployment.model, deployment=name, at=now)
-            reason = too_dear(request, deployment, rates, allowed)
+            reason = too_dear(request, deployment, rates, allowed, input_tokens)
             if reason is None:
-                fitting.append(contender(request, deployment, health.get(name, UNKNOWN), rates, now=now))
+                known = health.get(name, UNKNOWN)
+                fitting.append(contender(request, deployment, known, rates, input_tokens=input_tokens, now=now))
                 continue
         excluded[name] = reason
     return fitting
@@ -118,16 +123,18 @@ def _behind(case: Case, first: Sequence[Candidate], excluded: dict[str, Exclusio
 
 
 def _candidate(request: Classified, each: Contender, score: float | None) -> Candidate:
-    deployment, rates, bound = each.deployment, each.rates, output_bound(request, each.deployment)
+    deployment, rates, input_tokens = each.deployment, each.rates, each.input_tokens
+    bound = output_bound(request, deployment, input_tokens)
     return Candidate(
         deployment=deployment.name,
         provider=deployment.provider,
         model=deployment.model,
         timeout_ms=int(deployment.timeout_s * 1000),
         output_tokens_bound=bound,
-        cost_bound_nanousd=None if rates is None else rates.bound_nanousd(request.input_tokens_estimate, bound),
+        cost_bound_nanousd=None if rates is None else rates.bound_nanousd(input_tokens, bound),
         context_tokens=deployment.context_tokens,
         score=score,
+        input_tokens_bound=None if input_tokens == request.input_tokens_estimate else input_tokens,
     )
 
 

@@ -25,8 +25,8 @@ class Exclusion:
     why: str
 
 
-def unfit(request: Classified, deployment: Deployment) -> Exclusion | None:
-    """Why the deployment cannot take the request, or None."""
+def unfit(request: Classified, deployment: Deployment, input_tokens: int) -> Exclusion | None:
+    """Why the deployment cannot take the request, or None. `input_tokens`: what the request's input comes to there, at most."""
     preferences, needs = request.request.preferences, request.needs
     if preferences.provider is not None and deployment.provider != preferences.provider:
         return Exclusion(Lack.PERMISSION, f"the request is pinned to {preferences.provider}")
@@ -37,7 +37,7 @@ def unfit(request: Classified, deployment: Deployment) -> Exclusion | None:
     if (needs.tools or needs.vision or needs.json_mode) and (what := _unable(needs, deployment)) is not None:
         return Exclusion(Lack.ABILITY, f"does not {what}")
     answer = 1 if request.max_output_tokens is None else min(request.max_output_tokens, deployment.max_output_tokens)
-    wanted = request.input_tokens_estimate + answer
+    wanted = input_tokens + answer
     if wanted > deployment.context_tokens:
         return Exclusion(
             Lack.CONTEXT, f"its context of {deployment.context_tokens} tokens is less than the {wanted} that the request takes"
@@ -64,17 +64,20 @@ def elsewhere(deployment: Deployment, environment: str | None) -> Exclusion | No
     return Exclusion(Lack.ENVIRONMENT, f"is for {' and '.join(sorted(deployment.environments))} alone, and {told}")
 
 
-def output_bound(request: Classified, deployment: Deployment) -> int:
+def output_bound(request: Classified, deployment: Deployment, input_tokens: int) -> int:
     """Most output tokens that one call can return."""
     output = deployment.max_output_tokens if request.max_output_tokens is None else request.max_output_tokens
-    return min(output, deployment.max_output_tokens, deployment.context_tokens - request.input_tokens_estimate)
+    return min(output, deployment.max_output_tokens, deployment.context_tokens - input_tokens)
 
 
-def too_dear(request: Classified, deployment: Deployment, rates: TieredRates | None, allowed: int | None) -> Exclusion | None:
+def too_dear(
+    request: Classified, deployment: Deployment, rates: TieredRates | None, allowed: int | None, input_tokens: int
+) -> Exclusion | None:
     """Why the most that a call can cost is not allowed, or None. `allowed` None allows all, `rates` None: no price is known."""
     if allowed is None:
         return None
-    bound = None if rates is None else rates.bound_nanousd(request.input_tokens_estimate, output_bound(request, deployment))
+    output_tokens = output_bound(request, deployment, input_tokens)
+    bound = None if rates is None else rates.bound_nanousd(input_tokens, output_tokens)
     if bound is None:
         return Exclusion(Lack.PRICE, "has no known price, and the cost of a call is bounded")
     if bound > allowed:

@@ -11,6 +11,7 @@ from aiokafka.errors import KafkaError
 from processors.health.alerts import Seen, judge
 from schemas.health import AlertRaised
 from streams import clock, topics
+from streams.agents.accuracy import Accuracy
 from streams.agents.health_lead import Lead, lead
 from streams.agents.health_log import HealthLog
 from streams.agents.health_probes import Prober
@@ -51,7 +52,11 @@ async def watch(runtime: Runtime) -> None:
     """Judge and probe once a second, for ever. Raises KafkaError when what came of it cannot be written."""
     deployments = callable_deployments(runtime.catalogue, runtime.settings, os.environ)
     prober = Prober(runtime, deployments)
-    async with HealthView(runtime, look_back_s=LOOK_BACK_S).following() as view, HealthLog(runtime).following() as told:
+    async with (
+        HealthView(runtime, look_back_s=LOOK_BACK_S).following() as view,
+        HealthLog(runtime).following() as told,
+        Accuracy(runtime).following(),
+    ):
         probing: asyncio.Task[None] | None = None
         try:
             while True:

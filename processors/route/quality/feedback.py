@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from math import isfinite
 
 from processors.route.quality.outcomes import Outcome
 from schemas.feedback import FeedbackGiven
@@ -48,7 +49,7 @@ def score_of(feedback: FeedbackGiven) -> float | None:
     1.0
     """
     if feedback.score is not None:
-        return min(max(feedback.score, 0.0), 1.0)
+        return min(max(feedback.score, 0.0), 1.0) if isfinite(feedback.score) else None
     return None if feedback.correct is None else float(feedback.correct)
 
 

@@ -1,5 +1,6 @@
 """Which judgements make an outcome."""
 
+import math
 from datetime import UTC, datetime
 
 import pytest
@@ -30,6 +31,7 @@ def judged(request_id: str, *, tenant: str = "t", **said: object) -> FeedbackGiv
             [(0.0, 1.0)],
             id="one request, both",
         ),
+        pytest.param([judged("r1", score=math.nan), judged("r2", correct=True)], [], id="a score that is no number"),
         pytest.param([judged("r1", correct=True)], [], id="one side alone"),
         pytest.param([judged("r1"), judged("r2", correct=True)], [], id="no verdict"),
         pytest.param(
