@@ -72,7 +72,7 @@ async def _seen(reader: Reader, decoder: Decoder, wanted: Wanted) -> AsyncIterat
     async for record in reader.until(ends):
         if record.value is not None and needle in record.value:
             found = await decoder.decode(record.value)
-            yield Seen(record.topic, record.partition, record.offset, clock.from_kafka_ms(record.timestamp), found)
+            yield Seen(record.topic, record.partition, record.offset, clock.from_kafka_ms(record.timestamp), found, record.key)
 
 
 def _nothing(wanted: Wanted) -> str:

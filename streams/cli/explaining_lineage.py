@@ -10,6 +10,7 @@ from schemas.ledger import CostEvent
 from schemas.outcomes import DeadLetter, InferenceResponse
 from schemas.requests import InferenceRequest
 from schemas.routing import RequestRouted
+from streams.verify.derive import tenant_of
 
 R = TypeVar("R")
 
@@ -33,10 +34,20 @@ class Seen:
     offset: int
     timestamp: datetime
     record: Any
+    key: bytes | None = None
+
+    @property
+    def tenant(self) -> str | None:
+        """Whose the record is. A request that names no tenant is its key's, as intake takes it; None for what is nobody's."""
+        said = getattr(self.record, "tenant", None)
+        return tenant_of(said, self.key) if isinstance(self.record, InferenceRequest) else said
 
     @property
     def where(self) -> str:
         return f"{self.topic}[{self.partition}]@{self.offset}"
+
+    def as_json(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in ("topic", "partition", "offset", "timestamp", "record")}
 
 
 @dataclass(slots=True)
@@ -75,7 +86,8 @@ class Lineage:
         return sorted(found, key=lambda attempt: attempt.number)
 
     def as_json(self) -> dict[str, Any]:
-        return {"request_id": self.request_id, "tenant": self.tenant, "state": self.state, **self.seen}
+        entries = {kind: [found.as_json() for found in seen] for kind, seen in self.seen.items()}
+        return {"request_id": self.request_id, "tenant": self.tenant, "state": self.state, **entries}
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +107,7 @@ def lineages(seen: Iterable[Seen], request_id: str, *, tenant: str | None = None
     """By tenant. Records of other requests, which only mention the id, are left out; so is a dead letter of nobody's."""
     found: dict[str, Lineage] = {}
     for each in sorted(seen, key=lambda s: (s.timestamp, s.topic, s.partition, s.offset)):
-        kind, owner = _KINDS.get(type(each.record)), getattr(each.record, "tenant", None)
+        kind, owner = _KINDS.get(type(each.record)), each.tenant
         if kind is None or owner is None or each.record.request_id != request_id or tenant not in {None, owner}:
             continue
         found.setdefault(owner, Lineage(request_id, owner)).seen[kind].append(each)

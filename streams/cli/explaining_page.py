@@ -10,6 +10,7 @@ from schemas.requests import InferenceRequest
 from schemas.routing import CachedAnswer, CandidateUse, RequestRouted, Scored
 from streams.cli import money
 from streams.cli.explaining_lineage import Attempt, Lineage
+from streams.verify.derive import printable
 
 _LABEL = 12
 
@@ -29,7 +30,7 @@ def page(lineage: Lineage) -> list[str]:
 
 def _labelled(label: str, told: Sequence[str]) -> Iterator[str]:
     for i, line in enumerate(told):
-        yield f"{label if i == 0 else '':<{_LABEL}}{line}".rstrip()
+        yield printable(f"{label if i == 0 else '':<{_LABEL}}{line}".rstrip())
 
 
 def _request(lineage: Lineage) -> Iterator[str]:

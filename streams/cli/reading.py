@@ -10,6 +10,8 @@ from aiokafka.errors import (
     AuthenticationFailedError,
     KafkaConnectionError,
     KafkaTimeoutError,
+    NodeNotReadyError,
+    RequestTimedOutError,
     TopicAuthorizationFailedError,
     UnknownTopicOrPartitionError,
 )
@@ -41,7 +43,7 @@ def broker_errors(settings: Settings) -> Iterator[None]:
         ) from error
     except TopicAuthorizationFailedError as error:
         raise SettingsError(f"Kafka at {where} does not let this user read the topic: grant it Read and Describe") from error
-    except (KafkaConnectionError, KafkaTimeoutError) as error:
+    except (KafkaConnectionError, KafkaTimeoutError, NodeNotReadyError, RequestTimedOutError) as error:
         raise SettingsError(
             f"no Kafka answers at {where}: start it (`penstock up` starts one of its own), or correct --bootstrap-servers"
         ) from error

@@ -181,7 +181,7 @@ class _Check:
             injected_keys=self._sources.injected_keys(),
             keeps_checkpoint=self._past is not None,
         )
-        tally = judged(terms, self._shelf, witnesses, past=self._past)
+        tally = await judged(terms, self._shelf, witnesses, past=self._past)
         if self._state is not None:
             tally.last_final_us = max(tally.last_final_us, self._state.last_final_us)
         timeout_us = settings.transaction_timeout_ms * 1000

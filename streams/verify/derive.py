@@ -68,3 +68,12 @@ def sequence_of(event_id: str, call_id: str) -> int:
 
 def text_of(key: bytes | None) -> str | None:
     return None if key is None else key.decode("utf-8", errors="replace")
+
+
+def printable(text: str) -> str:
+    r"""The text in one line, with what a terminal would obey written out: ids and messages come from anybody.
+
+    >>> print(printable("gone\n\x1b[2J"))
+    gone\n\x1b[2J
+    """
+    return text if text.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)

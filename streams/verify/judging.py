@@ -1,5 +1,6 @@
 """All facts on the shelves, key by key, before the judge of what they are about."""
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
@@ -8,6 +9,7 @@ from streams.verify.facts import About, Fact
 from streams.verify.shelf import Shelf, add, by_key
 from streams.verify.tally import Tally, Terms
 
+_TURN = 1_000
 _JUDGES: Mapping[str, Callable[[str, list[Fact], Terms, Tally], None]] = {
     facts.REQUEST: requests.judge,
     facts.CALL: calls.judge,
@@ -29,15 +31,19 @@ class Past(Protocol):
     def find(self, about: About) -> list[Fact]: ...
 
 
-def judged(terms: Terms, *shelves: Shelf, past: Past | None = None) -> Tally:
+async def judged(terms: Terms, *shelves: Shelf, past: Past | None = None) -> Tally:
     """The counts and problems of everything that lies on the shelves, which keep it, and of what went before.
+
+    A large log takes minutes: other tasks have their turn meanwhile, or Kafka's clients would take the broker for dead.
 
     Of the past only the keys are judged again of which something is said anew (or that a later commit may show in another
     light), with all that is known of them; what they had counted is taken out.
     """
     tally, before = Tally(), Tally()
     unsettled = set(past.unsettled) if past is not None else set()
-    for about, found in by_key(*shelves):
+    for number, (about, found) in enumerate(by_key(*shelves)):
+        if number % _TURN == 0:
+            await asyncio.sleep(0)
         unsettled.discard(about)
         _judge(about, found, terms, (tally, before), past)
     for about in unsettled:

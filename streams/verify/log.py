@@ -12,11 +12,15 @@ from aiokafka.structs import ConsumerRecord, TopicPartition
 from schemas.errors import SettingsError
 from streams.bootstrap import require_bootstrap
 from streams.settings import Settings
-from streams.topics import CALLS_PREFIX, MAX_MESSAGE_BYTES
+from streams.topics import CALLS_PREFIX
 
 _PREFIX = "ai."
 _POLL_MS = 50
 _BATCH_RECORDS = 1_000
+_FETCH_PARTITION_BYTES = 256 * 1024
+_FETCH_BYTES = 4 * 1024 * 1024
+"""What is fetched ahead lies in memory. A larger record comes all the same, when its partition is the first of a fetch."""
+
 _STALLED_S = 60.0
 
 
@@ -130,7 +134,8 @@ async def open_log(settings: Settings, names: Sequence[str]) -> AsyncIterator[Lo
         isolation_level="read_committed",
         auto_offset_reset="none",
         fetch_max_wait_ms=100,
-        max_partition_fetch_bytes=MAX_MESSAGE_BYTES,
+        max_partition_fetch_bytes=_FETCH_PARTITION_BYTES,
+        fetch_max_bytes=_FETCH_BYTES,
         **client,
     )
     await consumer.start()

@@ -4,6 +4,8 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
 
+from streams.verify.derive import printable
+
 
 class ProblemKind(StrEnum):
     """What each means, and what to do: docs/verify.md."""
@@ -56,7 +58,7 @@ class Problem:
         place = "" if self.topic is None else f" at {self.topic}-{self.partition}@{self.offset}"
         if self.topic is not None and self.partition is None:
             place = f" in {self.topic}"
-        return f"{self.kind.value}: {self.key}{place}: {self.message}"
+        return printable(f"{self.kind.value}: {self.key}{place}: {self.message}")
 
 
 @dataclass(frozen=True, slots=True)

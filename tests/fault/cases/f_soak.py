@@ -11,6 +11,7 @@ from tests.fault.sampling import Sample
 MINUTES_VARIABLE, MINUTES = "FAULT_SOAK_MINUTES", 30.0
 RATE_VARIABLE, PER_S = "FAULT_SOAK_PER_S", 200.0
 WARM_UP_SHARE, WARM_UP_MOST_S = 0.3, 300.0
+SAMPLES = "samples.txt"
 RSS_MB_A_MINUTE, MORE_FDS, MOST_IN_FLIGHT_S = 1.0, 30, 2.0
 
 
@@ -26,6 +27,9 @@ async def soak(rig: Rig) -> Observed:
     workers = [name for name in rig.fleet.names() if name.rpartition("-")[0] in rig.fleet.spec.roles]
     slopes = {name: slope_mb_a_minute([s for s in rig.sampler.of(name) if warm <= s.at <= ended]) for name in workers}
     grown = {name: _more_fds([s for s in rig.sampler.of(name) if warm <= s.at <= ended]) for name in workers}
+    samples = (f"{s.at:.1f} {s.name} {s.rss_mb:.1f} {s.fds}" for s in rig.sampler.samples if s.name in workers)
+    # The check takes long, and may fail: what was sampled must not go with it.
+    (rig.stack.settings.data_dir.parent / SAMPLES).write_text("\n".join(samples), encoding="utf-8")
     steepest = max(slopes, key=lambda name: slopes[name])
     observed = await rig.conclude(duplicates_at_most=0, deaths=0, within_s=120, check_wait_s=60)
     return observed.also(

@@ -58,7 +58,15 @@ def order(request_id, attempt=1, deployment=GPT, **changes):
 def seen(log: HandMadeLog):
     for line in log.lines():
         at = clock.from_kafka_ms(line.timestamp)
-        yield Seen(line.topic, line.partition, line.offset, at, decode(log.serde, line.value))
+        yield Seen(line.topic, line.partition, line.offset, at, decode(log.serde, line.value), line.key)
+
+
+def test_a_request_without_a_tenant_is_its_keys():
+    log = HandMadeLog()
+    log.add(topics.REQUESTS, "acme", replace(request("r1"), tenant=""))
+    log.add(topics.RESPONSES, "r1", final("r1"))
+    (lineage,) = lineages(seen(log), "r1")
+    assert (lineage.tenant, lineage.state, len(lineage.seen["requests"])) == ("acme", "finished", 1)
 
 
 def told(log: HandMadeLog, request_id: str, tenant=None) -> str:

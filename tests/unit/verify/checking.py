@@ -1,5 +1,6 @@
 """Everything between Kafka and the verdict, for logs made by hand: whole, or from a checkpoint on."""
 
+import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -59,7 +60,7 @@ def check(
             injected_keys=sources.injected_keys(),
             keeps_checkpoint=past is not None,
         )
-        tally = judged(terms, shelf, witnesses, past=past)
+        tally = asyncio.run(judged(terms, shelf, witnesses, past=past))
         if keep and past is not None and tally.problem_count == 0:
             positions = {topic: {0: of[0]} for topic, of in ends.items()}
             state = State({}, positions, marks=reached, counts=tally.counts(), unsettled=sorted(tally.unsettled))

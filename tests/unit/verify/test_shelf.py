@@ -1,7 +1,10 @@
 """Promise of the shelf: what was put comes back, in order, from several shelves at once, however much it is."""
 
+import pytest
+
+from streams.verify import shelf as shelf_module
 from streams.verify.facts import TOTAL, TYPES, About, Adjusted, Amounts, Final, Hit, Spent, Stated, request
-from streams.verify.shelf import COMPARTMENTS, Shelf, by_key
+from streams.verify.shelf import COMPARTMENTS, Facts, Shelf, by_key
 
 SAMPLES = (
     Final(1, 2**40, 1_700_000_000_000_000, True, None),
@@ -54,3 +57,23 @@ def test_facts_of_a_total_are_merged() -> None:
         spent, stated = dict(by_key(shelf))[about]
     assert spent == Spent(0, 999, Amounts(calls=1_000, cost_nanousd=2**53 * 1_000), events=1_000)
     assert stated == Stated(1, 999, Amounts(calls=1_000))
+
+
+def test_a_large_compartment_comes_back_in_parts_with_each_key_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shelf_module, "_AT_ONCE_BYTES", 2_000)
+    count, at_once = COMPARTMENTS * 100, 0
+    with Shelf() as shelf, Shelf() as witnesses:
+        for i in range(count):
+            shelf.put(request("tenant", str(i)), Hit(0, i))
+            witnesses.put(request("tenant", str(i)), Hit(1, i))
+        found = list(by_key(shelf, witnesses))
+        for number in range(COMPARTMENTS):
+            parts = 1 + (shelf.size(number) + witnesses.size(number)) // 2_000
+            assert parts > 1
+            for part in range(parts):
+                facts: Facts = {}
+                shelf.compartment(number, facts, part=part, of=parts)
+                at_once = max(at_once, len(facts))
+    assert len(found) == count
+    assert all(facts == [Hit(0, facts[0].offset), Hit(1, facts[0].offset)] for _, facts in found)
+    assert at_once < 100, "a pass holds a part of the keys of its compartment, not all"
