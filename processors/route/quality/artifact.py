@@ -9,21 +9,24 @@ from zipfile import BadZipFile
 import numpy as np
 
 from processors.route.quality import features
+from processors.route.quality.blend import Terms
 from processors.route.quality.curve import Curve
 from processors.route.quality.design import Design, Shape
 from processors.route.quality.model import Evidence, QualityModel
 from processors.route.quality.outcomes import Array
 
-FORMAT = 1
+FORMAT = 2
 _DIGITS = 16
 
 
-def versioned(*, embedder: str, design: Design, coefficients: Array, evidence: Evidence, calibration: Curve) -> QualityModel:
+def versioned(
+    *, embedder: str, design: Design, coefficients: Array, blend: Array, evidence: Evidence, calibration: Curve
+) -> QualityModel:
     """The model with its version: a digest of its arrays, the rows that it was fitted on, and the embedder's name.
 
     The arrays are rounded to what is saved first: a model that was loaded predicts what it predicted before.
     """
-    given = QualityModel("", embedder, design, coefficients, evidence, calibration)
+    given = QualityModel("", embedder, design, coefficients, blend, evidence, calibration)
     arrays, meta = _taken_apart(given)
     content = hashlib.sha256(json.dumps(meta, sort_keys=True).encode())
     for name in sorted(arrays):
@@ -53,6 +56,7 @@ def loads(content: bytes) -> QualityModel:
         embedder=given.embedder,
         design=given.design,
         coefficients=given.coefficients,
+        blend=given.blend,
         evidence=given.evidence,
         calibration=given.calibration,
     )
@@ -71,6 +75,9 @@ def _taken_apart(model: QualityModel) -> tuple[dict[str, Array], dict[str, Any]]
         "mixing": design.mixing,
         "vector_centre": design.vector_centre,
         "coefficients": model.coefficients,
+        "blend": model.blend,
+        "term_gram": model.evidence.terms.gram,
+        "term_moment": model.evidence.terms.moment,
         "gram": model.evidence.gram[np.triu_indices(len(model.evidence.gram))],
         "moment": model.evidence.moment,
         "shares": model.calibration.shares,
@@ -108,6 +115,13 @@ def _put_together(arrays: dict[str, Any], meta: dict[str, Any]) -> QualityModel:
             vector_scale=meta["vector_scale"],
         ),
         coefficients=a["coefficients"],
-        evidence=Evidence(gram + np.triu(gram, 1).T, a["moment"], meta["count"], meta["rows"]),
+        blend=a["blend"],
+        evidence=Evidence(
+            gram=gram + np.triu(gram, 1).T,
+            moment=a["moment"],
+            terms=Terms(a["term_gram"], a["term_moment"]),
+            count=meta["count"],
+            rows=meta["rows"],
+        ),
         calibration=Curve(a["shares"], a["qualities"], a["thresholds"]),
     )

@@ -11,7 +11,7 @@ from math import log1p
 
 from processors.route.quality.lexicon import GROUPS
 
-VERSION = 1
+VERSION = 2
 """Stands in every fitted model. Raise it with any change here: coefficients of one version mean nothing to another."""
 HEAD_CHARS = 400
 TAIL_CHARS = 400
@@ -22,6 +22,7 @@ _WORD = re.compile(r"[a-zA-Z'\u00c0-\uffff]+")
 _DIGIT = re.compile(r"\d")
 _NUMBER = re.compile(r"\d[\d,]*(?:\.\d+)?")
 _OPERATORS = "=+*/^<>"
+_EMPTY: frozenset[str] = frozenset()
 _CODE = ("{", "}", ";", "()", "==", "def ", "return ")
 
 _GROUPS_OF = {
@@ -45,10 +46,9 @@ NAMES = (*_STEM, *GROUPS, *_OPTIONS)
 def of(text: str) -> tuple[float, ...]:
     """The numbers of a text, in the order of `NAMES`. Counts come as logarithms or shares: no text is far from all others."""
     stem, *options = _OPTION.split(_window(text).rstrip().removesuffix(_ANSWER).rstrip())
-    words = _WORD.findall(stem)
-    lower = list(map(str.lower, words))
-    known = frozenset(lower)
-    return (*_of_stem(stem, words, known, len(text)), *_of_words(lower), *_of_options(options, known))
+    words = _WORD.findall(stem.lower())
+    known = frozenset(words)
+    return (*_of_stem(stem, words, known, len(text)), *_of_words(words), *_of_options(options, known))
 
 
 def _window(text: str) -> str:
@@ -103,24 +103,31 @@ def _of_words(words: Sequence[str]) -> tuple[float, ...]:
     return tuple([count / root for count in counts])
 
 
+def _shared(one: frozenset[str], other: frozenset[str]) -> float:
+    """The share of the words of both that stand in both."""
+    both = len(one & other)
+    return both / (len(one) + len(other) - both) if both else 0.0
+
+
 def _of_options(options: Sequence[str], stem: frozenset[str]) -> tuple[float, ...]:
     if not options:
         return (0.0,) * len(_OPTIONS)
     n = len(options)
     joined = " ".join(options)
     sizes = [len(option) for option in options]
-    words = [frozenset(option.lower().split()) for option in options]
+    lowered = list(map(str.lower, options))
+    words = list(map(frozenset, map(str.split, lowered)))
     widths = [len(option) or 1 for option in words]
-    distinct = frozenset[str]().union(*words)
-    last = options[-1].lower()
+    distinct = _EMPTY.union(*words)
+    last = lowered[-1]
     negation = GROUPS["negation"]
     return (
         1.0,
         log1p(len(joined) / n),
         log1p(max(sizes)) - log1p(min(sizes)),
         sum([_DIGIT.search(option) is not None for option in options]) / n,
-        sum([option.upper() == option.lower() for option in options]) / n,
-        max([len(a & b) / (len(a | b) or 1) for a, b in pairwise(words)], default=0.0),
+        sum([not option.islower() for option in lowered]) / n,
+        max([_shared(a, b) for a, b in pairwise(words)], default=0.0),
         sum([len(option & stem) / width for option, width in zip(words, widths, strict=True)]) / n,
         float("of the above" in last or "none of" in last or "both" in last),
         n - sum([negation.isdisjoint(option) for option in words]),

@@ -2,11 +2,13 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import reduce
+from operator import add
 from statistics import fmean
 
 import numpy as np
 
-from processors.route.quality import features
+from processors.route.quality import blend, features
 from processors.route.quality.artifact import versioned
 from processors.route.quality.curve import measure, recovered, thinned
 from processors.route.quality.design import NOISE, Design, Shape, columns
@@ -17,7 +19,6 @@ from processors.route.quality.outcomes import Array, Judged, Outcome, digest, di
 SHAPES = (
     Shape(kernel=0.06, linear=0.01, vector=0.0, reach=0.7),
     Shape(kernel=0.06, linear=0.01, vector=0.003, reach=0.7),
-    Shape(kernel=0.03, linear=0.01, vector=0.0, reach=1.0),
 )
 FEWEST_ROWS = 200
 _FOLDS = 4
@@ -42,6 +43,14 @@ class Table:
         at = np.flatnonzero(chosen)
         outcomes = Judged(self.outcomes.weak[at], self.outcomes.strong[at])
         return Table(tuple(self.rows[i] for i in at), self.inputs[at], self.vectors[at], outcomes)
+
+
+@dataclass(frozen=True, slots=True)
+class Unseen:
+    """What was predicted of each row by models that were not fitted on it: a column for each head, and the gain."""
+
+    heads: Array
+    gains: Array
 
 
 def tabulated(rows: Sequence[Outcome], vectors: Array) -> Table:
@@ -69,40 +78,60 @@ def fit_table(table: Table, *, embedder: str, shapes: Sequence[Shape] = SHAPES) 
     best = max(suitable, key=lambda shape: _worth(shape, unseen[shape], table.outcomes))
     used = table if best.vector else Table(table.rows, table.inputs, table.vectors[:, :0], table.outcomes)
     design = design_of(best, used.inputs, used.vectors, used.outcomes)
-    evidence = evidence_of(design, used)
+    evidence = evidence_of(design, used, unseen[best][-1].heads)
     twice = Judged(np.tile(table.outcomes.weak, 2), np.tile(table.outcomes.strong, 2))
     return versioned(
         embedder=embedder if best.vector else "",
         design=design,
         coefficients=solved(evidence.gram, evidence.moment),
+        blend=blend.fitted(evidence.terms),
         evidence=evidence,
-        calibration=thinned(measure(np.concatenate(unseen[best]), twice), _POINTS),
+        calibration=thinned(measure(np.concatenate([each.gains for each in unseen[best]]), twice), _POINTS),
     )
 
 
-def _worth(shape: Shape, unseen: Iterable[Array], outcomes: Judged) -> float:
+def _worth(shape: Shape, unseen: Iterable[Unseen], outcomes: Judged) -> float:
     """The gap closed on average over both ways of leaving out; less what a shape that wants vectors must earn."""
-    return fmean([recovered(measure(gains, outcomes)) for gains in unseen]) - (_VECTOR_EARNS if shape.vector else 0)
+    return fmean([recovered(measure(each.gains, outcomes)) for each in unseen]) - (_VECTOR_EARNS if shape.vector else 0)
 
 
-def out_of_fold(table: Table, shape: Shape) -> tuple[Array, Array]:
-    """Gains predicted for every row by a model of the others: of other topics, and of other rows."""
+def out_of_fold(table: Table, shape: Shape) -> tuple[Unseen, Unseen]:
+    """Predicted for every row by a model of the others: of other topics, and of other rows."""
     parts = folds_of_topics((row.topic for row in table.rows), _FOLDS)
     by_row = np.array([fold(digest(row), _FOLDS) for row in table.rows])
     enough = len({row.topic for row in table.rows}) >= _FEWEST_TOPICS
     by_topic = np.array([parts[row.topic] for row in table.rows]) if enough else by_row
-    return _left_out(table, shape, by_topic), _left_out(table, shape, by_row)
+    of_other_topics, of_other_rows = _left_out(table, shape, by_topic), _left_out(table, shape, by_row)
+    return (
+        Unseen(of_other_topics, blended_apart(of_other_topics, table.outcomes, by_topic, learnt=of_other_rows)),
+        Unseen(of_other_rows, blended_apart(of_other_rows, table.outcomes, by_row, learnt=of_other_rows)),
+    )
 
 
 def _left_out(table: Table, shape: Shape, folds: Array) -> Array:
     vectors = table.vectors if shape.vector else table.vectors[:, :0]
-    gains = np.zeros(len(table.rows))
+    heads = np.zeros((len(table.rows), blend.HEADS))
     for part in np.unique(folds):
         train = Table((), table.inputs[folds != part], vectors[folds != part], _of(table.outcomes, folds != part))
         design = design_of(shape, train.inputs, train.vectors, train.outcomes)
         x = columns(design, train.inputs, train.vectors)
-        weights = solved(x.T @ x, x.T @ target(train.outcomes))
-        gains[folds == part] = columns(design, table.inputs[folds == part], vectors[folds == part]) @ weights
+        weights = solved(x.T @ x, x.T @ targets(train.outcomes))
+        heads[folds == part] = columns(design, table.inputs[folds == part], vectors[folds == part]) @ weights
+    return heads
+
+
+def blended_apart(heads: Array, outcomes: Judged, folds: Array, *, learnt: Array, known: blend.Terms | None = None) -> Array:
+    """The gains of each part by a blend of the other parts' rows, and of what is `known` besides.
+
+    `learnt` are the heads that the blend is fitted on: of models that knew other rows of the same topics. Far from all
+    that a model knows its heads say little, and a topic left out that holds many rows would spoil the blend of all others.
+    """
+    parts = np.unique(folds)
+    own = [blend.sums(learnt[folds == part], outcomes.gain[folds == part]) for part in parts]
+    gains = np.zeros(len(heads))
+    for i, part in enumerate(parts):
+        others = [*own[:i], *own[i + 1 :], *([known] if known is not None else [])]
+        gains[folds == part] = blend.blended(blend.fitted(reduce(add, others)), heads[folds == part])
     return gains
 
 
@@ -110,14 +139,18 @@ def _of(outcomes: Judged, chosen: Array) -> Judged:
     return Judged(outcomes.weak[chosen], outcomes.strong[chosen])
 
 
-def target(outcomes: Judged) -> Array:
-    """What is fitted: the gain, a loss at half its size."""
-    return np.where(outcomes.gain < 0, _LOSS_BELIEVED * outcomes.gain, outcomes.gain)
+def targets(outcomes: Judged) -> Array:
+    """What is fitted, a column for each head: the gain, a loss at half its size; and how often either model is right."""
+    return np.column_stack(
+        [np.where(outcomes.gain < 0, _LOSS_BELIEVED * outcomes.gain, outcomes.gain), outcomes.weak, outcomes.strong]
+    )
 
 
-def evidence_of(design: Design, table: Table) -> Evidence:
+def evidence_of(design: Design, table: Table, unseen: Array) -> Evidence:
+    """`unseen`: the heads of these rows, predicted by models without them."""
     x = columns(design, table.inputs, table.vectors)
-    return Evidence(x.T @ x, x.T @ target(table.outcomes), len(table.rows), digest_of_all(table.rows))
+    terms = blend.sums(unseen, table.outcomes.gain)
+    return Evidence(x.T @ x, x.T @ targets(table.outcomes), terms, len(table.rows), digest_of_all(table.rows))
 
 
 def solved(gram: Array, moment: Array) -> Array:

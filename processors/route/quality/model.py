@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from processors.route.quality import features
+from processors.route.quality import blend, features
 from processors.route.quality.curve import Curve, threshold_at
 from processors.route.quality.design import Design, columns, linear_scale
 from processors.route.quality.outcomes import Array
@@ -15,10 +15,14 @@ _Single = NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """All that the rows said of the columns: enough to learn on without keeping a prompt. `rows` is their digest."""
+    """All that the rows said: enough to learn on without keeping a prompt. `rows` is their digest.
+
+    `gram` and `moment` are sums over the columns, a moment for each head; `terms` those of the blend.
+    """
 
     gram: Array
     moment: Array
+    terms: blend.Terms
     count: int
     rows: str
 
@@ -27,13 +31,14 @@ class Evidence:
 class QualityModel:
     """`embedder` names whose vectors it wants; empty if it reads the text alone. `calibration` was measured on rows not fitted.
 
-    `version` is a digest of all the rest: two models of one version predict alike.
+    `coefficients` has a column for each head. `version` is a digest of all the rest: two models of one version predict alike.
     """
 
     version: str
     embedder: str
     design: Design
     coefficients: Array
+    blend: Array
     evidence: Evidence
     calibration: Curve
 
@@ -52,7 +57,8 @@ class Predictor:
     kernel_weights: _Single
     feature_weights: _Single
     vector_weights: _Single
-    constant: float
+    constant: _Single
+    blend: tuple[float, ...]
 
     @property
     def version(self) -> str:
@@ -78,10 +84,11 @@ def predictor(model: QualityModel) -> Predictor:
         scale=design.scale.astype(np.float32),
         landmarks=np.ascontiguousarray(design.landmarks, np.float32),
         offsets=(-0.5 * (design.landmarks**2).sum(axis=1)).astype(np.float32),
-        kernel_weights=(design.mixing @ kernel).astype(np.float32),
-        feature_weights=(linear * linear_scale(design.shape)).astype(np.float32),
-        vector_weights=vector_weights.astype(np.float32),
-        constant=float(constant[0] - design.vector_centre @ vector_weights),
+        kernel_weights=np.ascontiguousarray((design.mixing @ kernel).T, np.float32),
+        feature_weights=np.ascontiguousarray((linear * linear_scale(design.shape)).T, np.float32),
+        vector_weights=np.ascontiguousarray(vector_weights.T, np.float32),
+        constant=(constant[0] - design.vector_centre @ vector_weights).astype(np.float32),
+        blend=tuple(model.blend.tolist()),
     )
 
 
@@ -101,17 +108,19 @@ def predict_from(by: Predictor, numbers: tuple[float, ...], vector: NDArray[np.f
     kernels += by.offsets
     kernels -= 0.5 * (near @ near)
     np.exp(kernels, out=kernels)
-    gain = by.constant + float(kernels @ by.kernel_weights) + float(near @ by.feature_weights)
-    if not len(by.vector_weights):
-        return gain
-    if vector is None:
-        raise ValueError(f"quality model {by.model.version} needs the vector of {by.model.embedder}")
-    return gain + float(vector @ by.vector_weights)
+    heads = by.kernel_weights @ kernels
+    heads += by.feature_weights @ near
+    heads += by.constant
+    if by.vector_weights.shape[1]:
+        if vector is None:
+            raise ValueError(f"quality model {by.model.version} needs the vector of {by.model.embedder}")
+        heads += by.vector_weights @ vector
+    return blend.blended_one(by.blend, *heads.tolist())
 
 
 def predict_all(model: QualityModel, inputs: Array, vectors: Array) -> Array:
     """The predicted gains of many prompts, from their features and vectors (of no columns for a model that wants none)."""
-    return np.asarray(columns(model.design, inputs, vectors) @ model.coefficients)
+    return blend.blended(model.blend, columns(model.design, inputs, vectors) @ model.coefficients)
 
 
 def threshold_for(model: QualityModel, target_quality: float) -> float:

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from processors.route.quality import blend
 from processors.route.quality.artifact import versioned
 from processors.route.quality.curve import Curve, measure, recovered, share_at, thinned
 from processors.route.quality.design import columns
-from processors.route.quality.fit import Table, evidence_of, solved, tabulated, target
+from processors.route.quality.fit import Table, Unseen, blended_apart, evidence_of, solved, tabulated, targets
 from processors.route.quality.model import Evidence, QualityModel, predict_all
 from processors.route.quality.outcomes import Array, Outcome, digest, fold
 
@@ -63,8 +64,8 @@ def refit(model: QualityModel, rows: Sequence[Outcome], vectors: Array) -> Refit
     if not judge.outcomes.gain.any():
         return Refused("on the rows held out both models did equally well: nothing tells a better ranking", nothing)
     unseen = {trust: _unseen(model, new, trust) for trust in _TRUSTS}
-    trust = max(_TRUSTS, key=lambda trust: recovered(measure(unseen[trust], new.outcomes)))
-    candidate = _learnt(model, new, trust, thinned(measure(unseen[trust], new.outcomes), _POINTS))
+    trust = max(_TRUSTS, key=lambda trust: recovered(measure(unseen[trust].gains, new.outcomes)))
+    candidate = _learnt(model, new, trust, unseen[trust])
     before = measure(predict_all(model, judge.inputs, judge.vectors), judge.outcomes)
     after = measure(predict_all(candidate, judge.inputs, judge.vectors), judge.outcomes)
     report = RefitReport(len(new.rows), len(judge.rows), trust, before, after)
@@ -85,11 +86,12 @@ def _worse(before: Curve, after: Curve) -> str | None:
     return None
 
 
-def _learnt(model: QualityModel, new: Table, trust: float, calibration: Curve) -> QualityModel:
-    old, fresh = model.evidence, evidence_of(model.design, new)
+def _learnt(model: QualityModel, new: Table, trust: float, unseen: Unseen) -> QualityModel:
+    old, fresh = model.evidence, evidence_of(model.design, new, unseen.heads)
     evidence = Evidence(
         gram=trust * old.gram + fresh.gram,
         moment=trust * old.moment + fresh.moment,
+        terms=trust * old.terms + fresh.terms,
         count=old.count + fresh.count,
         rows=hashlib.sha256(f"{model.version} {old.rows} {trust} {fresh.rows}".encode()).hexdigest(),
     )
@@ -97,20 +99,22 @@ def _learnt(model: QualityModel, new: Table, trust: float, calibration: Curve) -
         embedder=model.embedder,
         design=model.design,
         coefficients=solved(evidence.gram, evidence.moment),
+        blend=blend.fitted(evidence.terms),
         evidence=evidence,
-        calibration=calibration,
+        calibration=thinned(measure(unseen.gains, new.outcomes), _POINTS),
     )
 
 
-def _unseen(model: QualityModel, new: Table, trust: float) -> Array:
-    """Gains of the new rows, each predicted by the old evidence and the other new rows."""
+def _unseen(model: QualityModel, new: Table, trust: float) -> Unseen:
+    """Of the new rows, each predicted by the old evidence and the other new rows."""
     x = columns(model.design, new.inputs, new.vectors)
-    y = target(new.outcomes)
+    y = targets(new.outcomes)
     folds = np.array([fold(digest(row), _FOLDS) for row in new.rows])
-    gains = np.zeros(len(y))
+    heads = np.zeros(y.shape)
     for part in np.unique(folds):
         inside = folds != part
         gram = trust * model.evidence.gram + x[inside].T @ x[inside]
         moment = trust * model.evidence.moment + x[inside].T @ y[inside]
-        gains[~inside] = x[~inside] @ solved(gram, moment)
-    return gains
+        heads[~inside] = x[~inside] @ solved(gram, moment)
+    known = trust * model.evidence.terms
+    return Unseen(heads, blended_apart(heads, new.outcomes, folds, learnt=heads, known=known))
