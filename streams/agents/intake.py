@@ -4,7 +4,7 @@ import asyncio
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -14,7 +14,6 @@ from processors.cache import answer as kept_answer
 from processors.cache.key import reads_cache
 from processors.cache.ttl import ttl_s
 from processors.embedding import Embedder
-from processors.health.fold import DeploymentHealth
 from processors.route import decide as route
 from processors.route.assemble import Terms, rejected, routed
 from processors.route.contenders import View
@@ -23,12 +22,14 @@ from processors.route.refusal import Unroutable
 from schemas.errors import RecordError
 from schemas.outcomes import ErrorInfo, InferenceResponse
 from schemas.routing import CachedAnswer, RequestRouted
+from schemas.semantic import Comparison
 from streams import clock, faults, metrics, topics
 from streams.agents.arrivals import DEFECT, Arrivals, Known, Refused
+from streams.agents.calibration import TokenCalibration
 from streams.agents.health_view import HealthView
 from streams.agents.known_first import known_first
 from streams.agents.routing import load_gains, load_plan
-from streams.agents.semantic import SemanticCache, Similar, open_semantic
+from streams.agents.semantic import Beside, SemanticCache, open_semantic
 from streams.catalogue import callable_deployments, load_prices
 from streams.dead_letters import dead_letter
 from streams.embedding.wordllama import WordLlama
@@ -54,10 +55,12 @@ async def run(runtime: Runtime, stop: asyncio.Event, ready: Callable[[], None]) 
     plan = load_plan(settings, runtime.catalogue, deployments, prices, gains)
     async with (
         open_cache(settings, runtime.serde) as cache,
+        TokenCalibration(runtime).following() as calibration,
         HealthView(runtime).following() as health,
-        open_semantic(runtime, embedder) as semantic,
+        open_semantic(runtime, embedder, plan) as semantic,
     ):
-        intake = Intake(runtime, cache, health.deployments, plan, embedder, semantic=semantic)
+        view = View(health.deployments, factors=calibration.factors)
+        intake = Intake(runtime, cache, view, plan, embedder, semantic=semantic)
         app = host(
             settings.group(NAME),
             bootstrap_servers=runtime.bootstrap_servers,
@@ -74,20 +77,30 @@ async def run(runtime: Runtime, stop: asyncio.Event, ready: Callable[[], None]) 
                 newcomers = Newcomers(runtime.serde.catalogue, settings)
                 await known_first(stream, intake.handle, newcomers, max_records=settings.intake_batch)
 
+        await calibration.looked()
         async with app.running():
             ready()
             await stop.wait()
         log.info("cache_counts", **asdict(cache.counts))
 
 
+@dataclass(frozen=True, slots=True)
+class _Recalled:
+    """By the cache key of who asks: kept answers that serve, those for when no provider answers, and what is to be compared."""
+
+    answers: dict[str, CachedAnswer] = field(default_factory=dict)
+    fallbacks: dict[str, CachedAnswer] = field(default_factory=dict)
+    compare: dict[str, Comparison] = field(default_factory=dict)
+
+
 class Intake:
-    """Handles batches of requests. `health` may change between batches; the plan stays."""
+    """Handles batches of requests. What `view` holds may change between batches; the plan stays."""
 
     def __init__(
         self,
         runtime: Runtime,
         cache: AnswerCache,
-        health: Mapping[str, DeploymentHealth],
+        view: View,
         plan: Plan,
         embedder: Embedder,
         *,
@@ -96,9 +109,9 @@ class Intake:
         self._runtime = runtime
         self._semantic = semantic
         self._cache = cache
-        self._health = health
-        self._plan = plan
         self._ordered: Counter[str] = Counter()
+        self._view = replace(view, ordered=self._ordered)
+        self._plan = plan
         self._ordered_since = clock.now()
         self._models = {d.name: d.model for d in runtime.catalogue.deployments}
         self._arrivals = Arrivals(runtime, embedder)
@@ -113,55 +126,59 @@ class Intake:
             self._ordered.clear()
             self._ordered_since = now
         read = self._arrivals.read(batch, now=now)
-        cached = await self._recall([item for item in read if isinstance(item, Known)], now)
+        recalled = await self._recall([item for item in read if isinstance(item, Known)], now)
         outgoing: list[Outgoing] = []
         refused: list[Refused] = []
         for item in read:
-            outcome = self._route(item, cached, now) if isinstance(item, Known) else item
+            outcome = self._route(item, recalled, now) if isinstance(item, Known) else item
             if isinstance(outcome, Refused):
                 refused.append(outcome)
                 outgoing += self._refuse(outcome, now)
                 continue
             outgoing.append(outcome)
-            if isinstance(item, Known) and (entry := self._remembered(item, cached, now)) is not None:
+            if isinstance(item, Known) and (entry := self._remembered(item, recalled, now)) is not None:
                 outgoing.append(entry)
         if refused:
             _tell(refused)
         faults.point("K1")
         await self._runtime.publisher.send_all(outgoing)
 
-    async def _recall(self, known: Sequence[Known], now: datetime) -> dict[str, CachedAnswer]:
-        """The cached answers by cache key, of the requests that may be answered so."""
+    async def _recall(self, known: Sequence[Known], now: datetime) -> _Recalled:
+        """What is kept for the requests that may be answered from the cache, by cache key."""
+        recalled = _Recalled()
         asking = {k.identity.cache_key: k for k in known if k.identity.cache_key and reads_cache(k.classified.request)}
         keys = [key for key in asking if key is not None]
         if not keys:
-            return {}
-        found: dict[str, CachedAnswer] = {}
+            return recalled
         for key, kept in zip(keys, await self._cache.look_up(keys), strict=True):
             if (answer := self._answer(kept, asking[key], key, now)) is not None:
-                found[key] = answer
+                recalled.answers[key] = answer
         if self._semantic is not None:
-            found |= await self._recall_similar(self._semantic, {k: asking[k] for k in keys if k not in found}, now)
-        return found
+            await self._recall_similar(self._semantic, {k: asking[k] for k in keys if k not in recalled.answers}, recalled, now)
+        return recalled
 
     async def _recall_similar(
-        self, semantic: SemanticCache, asking: Mapping[str, Known], now: datetime
-    ) -> dict[str, CachedAnswer]:
-        """The answers of questions that ask the same in other words, by the cache key of who asks."""
-        similar: dict[str, Similar] = {}
+        self, semantic: SemanticCache, asking: Mapping[str, Known], recalled: _Recalled, now: datetime
+    ) -> None:
+        """Add what is kept of questions that ask much the same in other words, by the cache key of who asks."""
+        wanted: dict[str, Beside] = {}
         for key, known in asking.items():
-            if (met := semantic.similar(known.classified, key)) is not None:
-                similar[key] = met
-        if not similar:
-            return {}
-        found: dict[str, CachedAnswer] = {}
-        kept = await self._cache.look_up([met.cache_key for met in similar.values()])
-        for (key, met), each in zip(similar.items(), kept, strict=True):
-            if (answer := self._answer(each, asking[key], met.cache_key, now)) is not None:
-                found[key] = replace(answer, similarity=met.similarity)
-            else:
-                semantic.without_answer(met.cache_key)
-        return found
+            if (beside := semantic.beside(known.classified, key)) is None:
+                continue
+            if beside.compare is not None:
+                recalled.compare[key] = beside.compare
+            if beside.serves or beside.falls_back:
+                wanted[key] = beside
+        if not wanted:
+            return
+        kept = await self._cache.look_up([beside.nearest.cache_key for beside in wanted.values()])
+        for (key, beside), each in zip(wanted.items(), kept, strict=True):
+            nearest = beside.nearest
+            if (answer := self._answer(each, asking[key], nearest.cache_key, now)) is None:
+                semantic.without_answer(nearest.cache_key)
+                continue
+            into = recalled.answers if beside.serves else recalled.fallbacks
+            into[key] = replace(answer, similarity=nearest.similarity)
 
     def _answer(self, kept: InferenceResponse | None, known: Known, key: str, now: datetime) -> CachedAnswer | None:
         if kept is None:
@@ -169,27 +186,30 @@ class Intake:
         model = self._models.get(kept.deployment or "")
         return kept_answer.recall(kept, tenant=known.classified.request.tenant, cache_key=key, model=model, now=now)
 
-    def _remembered(self, known: Known, cached: Mapping[str, CachedAnswer], now: datetime) -> Outgoing | None:
+    def _remembered(self, known: Known, recalled: _Recalled, now: datetime) -> Outgoing | None:
         """What lets other wordings meet the answer of a question that makes a call."""
         key = known.identity.cache_key
-        if self._semantic is None or key is None or key in cached:
+        if self._semantic is None or key is None or key in recalled.answers:
             return None
         classified, terms = known.classified, self._terms
         ttl = ttl_s(classified.request, classified.task_kind.value, terms.cache, default_s=terms.cache_ttl_s)
         return None if ttl is None else self._semantic.entry(classified, key, ttl, now)
 
-    def _route(self, known: Known, cached: Mapping[str, CachedAnswer], now: datetime) -> Outgoing | Refused:
-        request, key = known.classified.request, known.identity.cache_key
+    def _route(self, known: Known, recalled: _Recalled, now: datetime) -> Outgoing | Refused:
+        key = known.identity.cache_key if reads_cache(known.classified.request) else None
         try:
             chosen = choose(self._plan, known.classified)
             decision: route.Routed | Unroutable | CachedAnswer
-            if key is not None and key in cached and reads_cache(request):
-                decision = cached[key]
+            if key is not None and key in recalled.answers:
+                decision = recalled.answers[key]
             else:
-                decision = route.decide(known.classified, self._plan, chosen, View(self._health, self._ordered), now=now)
+                similar = None if key is None else recalled.fallbacks.get(key)
+                decision = route.decide(known.classified, self._plan, chosen, self._view, now=now, similar=similar)
             record = routed(known.arrived, known.classified, known.identity, decision, self._terms, chosen=chosen, now=now)
             if record.candidates:
                 self._ordered[record.candidates[0].deployment] += 1
+                if key is not None and key in recalled.compare:
+                    record = replace(record, compare=recalled.compare[key])
             outcome = "cached" if record.cached else "rejected" if record.rejection else "routed"
             metrics.ROUTED.labels(record.operation.value, record.task_kind, record.policy, outcome).inc()
             return self._runtime.to_lane(topics.ROUTED, record.lane, self._routed.encode(record))

@@ -8,10 +8,9 @@ from typing import Any
 import structlog
 
 from streams import topics
-from streams.agents.cache_fill import CacheFill
+from streams.agents.cache_fill import open_fill
 from streams.agents.cost_table import CostTable
 from streams.faust_host import batches, host
-from streams.registry import Newcomers
 from streams.runtime import Runtime
 from streams.stores.valkey_cache import open_cache
 
@@ -27,7 +26,7 @@ async def run(runtime: Runtime, stop: asyncio.Event, ready: Callable[[], None]) 
     """Consume until `stop`. Raises HostFailed when an agent failed, SettingsError for a setting that cannot work."""
     settings = runtime.settings
     async with open_cache(settings, runtime.serde) as cache:
-        fill = CacheFill(cache, runtime.serde, Newcomers(runtime.serde.catalogue, settings))
+        fill = open_fill(runtime, cache)
         app = host(
             settings.group("tables"),
             bootstrap_servers=runtime.bootstrap_servers,

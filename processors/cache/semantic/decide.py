@@ -7,6 +7,8 @@
 3. A scope whose traffic is harder than the calibration's moves all its entries the same way, but only towards asking.
 4. A small share of what could be served is asked all the same, at random. Its comparisons are the only view of what is served:
    all others are of lower scores.
+5. A threshold is lowered by proof alone: an answer that was only judged to be right gives back what wrong ones have taken, and no
+   more. So no error of the judge makes an entry serve where a new one would not.
 """
 
 import math
@@ -72,11 +74,18 @@ def decide(
     return Serve(margin)
 
 
-def observe(shift: Shift, score: float, *, right: bool) -> Shift:
-    """The shift after one comparison: one step of Bayesian logistic regression (the Laplace approximation)."""
+def observe(shift: Shift, score: float, *, right: bool, proven: bool = True) -> Shift:
+    """The shift after one comparison: one step of Bayesian logistic regression (the Laplace approximation).
+
+    A right answer that is not `proven` moves a shift up to zero at most, and leaves alone one that is there.
+    """
+    unproven = right and not proven
+    if unproven and shift.mean >= 0:
+        return Shift(shift.mean, shift.variance, shift.seen + 1)
     p = 1 / (1 + math.exp(-max(-30.0, min(30.0, score + shift.mean))))
     variance = 1 / (1 / shift.variance + max(p * (1 - p), _FLAT))
-    return Shift(shift.mean + variance * (right - p), variance, shift.seen + 1)
+    mean = shift.mean + variance * (right - p)
+    return Shift(min(mean, 0.0) if unproven else mean, variance, shift.seen + 1)
 
 
 def _moved(entry: Shift) -> float:

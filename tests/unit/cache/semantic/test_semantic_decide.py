@@ -46,6 +46,16 @@ def test_what_is_expected_moves_little_and_a_surprise_much():
     assert after((0.0, True)).seen == 1
 
 
+def test_a_right_answer_that_is_not_proven_gives_back_what_a_wrong_one_took_and_no_more():
+    wrong = after((3.0, False))
+    healed = wrong
+    for _ in range(50):
+        healed = observe(healed, 0.0, right=True, proven=False)
+    assert wrong.mean < healed.mean <= 0
+    assert observe(NEW_ENTRY, 0.0, right=True, proven=False) == Shift(0.0, NEW_ENTRY.variance, 1)
+    assert observe(NEW_ENTRY, 0.0, right=False, proven=False) == observe(NEW_ENTRY, 0.0, right=False)
+
+
 def logistic(x: np.ndarray) -> np.ndarray:
     return 1 / (1 + np.exp(-x))
 
