@@ -29,6 +29,7 @@ class CostEvent:
 
     `estimated`: the provider's count is missing or the call was lost, and the counts are upper bounds. `wasted`: the
     call did not answer its request. `occurred_at` is the call's start, the time its price is taken at.
+    `input_tokens_estimate` is the request's, before calibration: what calibration learns from.
     Of an adjustment, tokens and cost are what changes, and may be negative; `replaces_estimate`: the call no longer counts as
     an estimate.
     """
@@ -59,6 +60,7 @@ class CostEvent:
     replaces_estimate: bool = False
     served_by: str | None = None
     arm: str | None = None
+    input_tokens_estimate: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

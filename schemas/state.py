@@ -26,12 +26,20 @@ class Awaited:
 
 
 @dataclass(frozen=True, slots=True)
+class Wait:
+    """Until when a candidate asked not to be called again."""
+
+    candidate: int
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class RequestState:
     """One request. `routed` is the RequestRouted record's value while the request is open, None once finished.
 
     `attempt` counts the orders, `sent` those that may have reached a provider; `tried` are the candidates (by index) that
     failed since the request was last parked, `excluded` those that can never answer it. `awaited` are the orders that are not
-    yet reported as failed: one, and a hedge.
+    yet reported as failed: one, and a hedge. `waits` are what candidates asked for, by a Retry-After or our limit.
     """
 
     phase: RequestPhase
@@ -53,6 +61,7 @@ class RequestState:
     awaited: tuple[Awaited, ...] = ()
     hedge_at: datetime | None = None
     too_long: bool = False
+    waits: tuple[Wait, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

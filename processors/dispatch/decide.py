@@ -142,7 +142,8 @@ def _failed(context: Context, key: str, request: Open, report: CallReported, cha
             context.decision.changes.append(PutRequest(key, kept, request.routed))
         return
     exclude = retry.verdict(failure, context.policy) is retry.Verdict.NEXT_CANDIDATE
-    moved = orders.after(state, request.routed, report, exclude=exclude, cost_nanousd=spent.cost_nanousd)
+    asked_until = retry.asked_until(failure, key, state.attempt, context.policy, now=context.now)
+    moved = orders.after(state, request.routed, report, exclude=exclude, cost_nanousd=spent.cost_nanousd, asked_until=asked_until)
     if state.last_failure is not None and retry.verdict(state.last_failure, context.policy) is retry.Verdict.GIVE_UP:
         # It is open for the sake of another call: that this one failed otherwise does not make it worth a further one.
         moved = replace(moved, last_failure=state.last_failure)
@@ -178,7 +179,7 @@ def _move_on(context: Context, key: str, request: Open) -> None:
         else:
             _promote(context, waiting)
         return
-    _try(context, request, wait_s=retry.wait_s(failure, key, state.attempt, policy))
+    _try(context, request, wait_s=retry.own_s(key, state.attempt, policy))
 
 
 # --- a timer is due ------------------------------------------------------------------------------------------------------
@@ -215,7 +216,7 @@ def _wake(context: Context, key: str, request: Open) -> None:
         if index is not None:
             orders.order(context.state, request.routed, state, index, context.decision, policy=context.policy, now=now)
             return
-        look_again = orders.probe_at(context.state, request.routed, state, now=now)
+        look_again = orders.next_at(context.state, request.routed, state, again_at=now, now=now)
     context.decision.timers.append(Timer(min(look_again, state.deadline), RequestDue(key)))
 
 

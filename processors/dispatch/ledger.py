@@ -59,7 +59,7 @@ def settle(
             decision.changes.append(DropCall(charged))
             return _correct(state, charged, report, decision, prices=prices, now=now)
         return None
-    failure = report.failure
+    failure, request = report.failure, state.open.get(request_key(call.tenant, call.request_id))
     billing = Billing.BILLED if report.phase is CallPhase.COMPLETED or failure is None else failure.billing
     event = events.for_call(
         call,
@@ -69,6 +69,7 @@ def settle(
         response_model=report.output.response_model if report.output else None,
         provider_response_id=report.output.provider_response_id if report.output else None,
         wasted=not answers and billing is not Billing.NOT_BILLED,
+        input_tokens_estimate=None if request is None else request.routed.input_tokens_estimate,
         now=now,
     )
     _book(state, call, event, decision, now=now)

@@ -11,8 +11,8 @@ from processors.dispatch.policy import DispatchPolicy
 from processors.dispatch.retry import was_sent
 from processors.dispatch.state import LaneState, PutCircuit, PutRequest, request_key
 from schemas.calls import CallOrdered, CallReported, FailureKind
-from schemas.routing import CandidateUse, RequestRouted
-from schemas.state import Awaited, RequestPhase, RequestState
+from schemas.routing import Candidate, CandidateUse, RequestRouted
+from schemas.state import Awaited, RequestPhase, RequestState, Wait
 
 _FAR_FUTURE_S = 10**9
 
@@ -35,8 +35,8 @@ def received(routed: RequestRouted) -> RequestState:
 def admissible(
     state: LaneState, routed: RequestRouted, request: RequestState, *, now: datetime, skip: Iterable[int] = ()
 ) -> int | None:
-    """Index of the best candidate that may be called now, or None."""
-    skipped = set(skip)
+    """Index of the best candidate that may be called now, or None: none that asked to be left alone for longer."""
+    skipped = {*skip, *(wait.candidate for wait in request.waits if wait.until > now)}
     for index in left(routed, request):
         if index not in skipped and circuit.admits(state.circuits.get(routed.candidates[index].deployment), now=now):
             return index
@@ -65,14 +65,17 @@ def waits_for_circuit(request: RequestState) -> bool:
     return request.last_failure is None or request.last_failure.kind in circuit.DOWN
 
 
-def probe_at(state: LaneState, routed: RequestRouted, request: RequestState, *, now: datetime) -> datetime:
-    """When the first circuit of the candidates left admits a call."""
-    due = [
-        found.open_until or now
-        for index in left(routed, request)
-        if (found := state.circuits.get(routed.candidates[index].deployment)) is not None
-    ]
-    return max(min(due, default=now), now)
+def next_at(state: LaneState, routed: RequestRouted, request: RequestState, *, again_at: datetime, now: datetime) -> datetime:
+    """When the first of the candidates left may be called: as it asked, else at `again_at`, if its circuit admits a call."""
+    asked = {wait.candidate: wait.until for wait in request.waits}
+    return max(
+        now, min((max(asked.get(i, again_at), _admitted_at(state, routed, i) or now) for i in left(routed, request)), default=now)
+    )
+
+
+def _admitted_at(state: LaneState, routed: RequestRouted, index: int) -> datetime | None:
+    found = state.circuits.get(routed.candidates[index].deployment)
+    return None if found is None else found.open_until
 
 
 def order(
@@ -101,7 +104,7 @@ def order(
             model=candidate.model,
             operation=routed.operation,
             request=routed.request,
-            input_tokens_estimate=routed.input_tokens_estimate,
+            input_tokens_estimate=_input_bound(routed, candidate),
             output_tokens_bound=candidate.output_tokens_bound,
             stream=routed.stream,
             timeout_ms=candidate.timeout_ms,
@@ -123,6 +126,11 @@ def order(
     )
     decision.changes.append(PutRequest(key, ordered, routed))
     decision.timers.append(Timer(ordered.hedge_at or routed.deadline, RequestDue(key)))
+
+
+def _input_bound(routed: RequestRouted, candidate: Candidate) -> int:
+    """The input that a call of this candidate is charged for if it is lost: the estimate, as intake calibrated it."""
+    return routed.input_tokens_estimate if candidate.input_tokens_bound is None else candidate.input_tokens_bound
 
 
 def _hedge_at(routed: RequestRouted, request: RequestState, now: datetime) -> datetime | None:
@@ -167,15 +175,13 @@ def park(
     policy: DispatchPolicy,
     now: datetime,
 ) -> None:
-    """Wait `wait_s`, and longer while every candidate is down.
+    """Wait until the first candidate may be called again: after `wait_s`, or as it asked, and longer while it is down.
 
     With one attempt left and everything down, wait for half of the remaining time: another request's probe, or none, may tell.
     """
-    until = now + timedelta(seconds=min(wait_s, _FAR_FUTURE_S))
-    if all_down(state, routed, request):
-        until = max(until, probe_at(state, routed, request, now=now))
-        if request.sent >= policy.max_attempts - 1:
-            until = max(until, now + (request.deadline - now) / 2)
+    until = next_at(state, routed, request, again_at=now + timedelta(seconds=min(wait_s, _FAR_FUTURE_S)), now=now)
+    if all_down(state, routed, request) and request.sent >= policy.max_attempts - 1:
+        until = max(until, now + (request.deadline - now) / 2)
     until = min(until, request.deadline)
     key = request_key(routed.tenant, routed.request_id)
     parked = replace(request, phase=RequestPhase.PARKED, tried=(), not_before=until, awaited=(), hedge_at=None)
@@ -184,17 +190,26 @@ def park(
 
 
 def after(
-    request: RequestState, routed: RequestRouted, report: CallReported, *, exclude: bool, cost_nanousd: int | None
+    request: RequestState,
+    routed: RequestRouted,
+    report: CallReported,
+    *,
+    exclude: bool,
+    cost_nanousd: int | None,
+    asked_until: datetime | None = None,
 ) -> RequestState:
-    """The request with one failure of one of its orders more."""
+    """The request with one failure of one of its orders more; `asked_until`: when the deployment asked to be called again."""
     failure = report.failure
     if failure is None:
         return request
     too_long = failure.kind is FailureKind.CONTEXT_TOO_LONG
+    same = _same(routed, report.deployment)
+    others = tuple(wait for wait in request.waits if wait.candidate not in same)
     return replace(
         request,
         sent=request.sent + was_sent(failure),
-        tried=(*request.tried, *_same(routed, report.deployment)),
+        tried=(*request.tried, *same),
+        waits=others if asked_until is None else (*others, *(Wait(index, asked_until) for index in same)),
         excluded=(*request.excluded, *_unfit(routed, report.deployment, too_long=too_long)) if exclude else request.excluded,
         cost_nanousd=cost_nanousd,
         last_failure=failure,

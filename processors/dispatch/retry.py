@@ -2,6 +2,7 @@
 
 import math
 import zlib
+from datetime import datetime, timedelta
 from enum import Enum, auto
 
 from processors.dispatch.policy import DispatchPolicy
@@ -74,6 +75,11 @@ def jitter_of(request_key: str, attempt: int) -> float:
     return zlib.crc32(f"{request_key}#{attempt}".encode()) / 2**32
 
 
+def own_s(request_key: str, attempt: int, policy: DispatchPolicy) -> float:
+    """Seconds to park after a failure that named no time."""
+    return backoff_s(attempt, base_s=policy.retry_base_s, cap_s=policy.retry_cap_s, jitter=jitter_of(request_key, attempt))
+
+
 def wait_s(failure: Failure, request_key: str, attempt: int, policy: DispatchPolicy) -> float:
     """Seconds to park after a failure: what the provider asked, made sane, or else the backoff.
 
@@ -81,8 +87,15 @@ def wait_s(failure: Failure, request_key: str, attempt: int, policy: DispatchPol
     added, so that all who were told the same time do not return in the same instant. The whole backoff is waited at least:
     who is told to return at once, again and again, must not spend all attempts within a moment.
     """
-    own_s = backoff_s(attempt, base_s=policy.retry_base_s, cap_s=policy.retry_cap_s, jitter=jitter_of(request_key, attempt))
+    own = own_s(request_key, attempt, policy)
     if failure.retry_after_s is None or math.isnan(failure.retry_after_s):
-        return own_s
+        return own
     asked_s = min(max(failure.retry_after_s, 0.0), policy.retry_after_cap_s)
-    return max(own_s, asked_s + min(own_s, policy.retry_base_s))
+    return max(own, asked_s + min(own, policy.retry_base_s))
+
+
+def asked_until(failure: Failure, request_key: str, attempt: int, policy: DispatchPolicy, *, now: datetime) -> datetime | None:
+    """Until when the deployment asked not to be called again; None when it named no time."""
+    if failure.retry_after_s is None or math.isnan(failure.retry_after_s):
+        return None
+    return now + timedelta(seconds=wait_s(failure, request_key, attempt, policy))

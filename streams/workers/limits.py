@@ -1,8 +1,8 @@
 """How many calls and tokens a minute a deployment may take, held over all worker processes.
 
 With a Valkey the minute's calls are counted there, for all. Without one, or while it is away, each worker keeps to its share, as
-large as its part of the orders' partitions. Calls are counted exactly, over a moving minute; tokens by a sliding-window
-counter: what a call is expected to take before it, what it has taken beyond that after it.
+large as its part of the orders' partitions. Both are counted over a moving minute: calls one by one; tokens in units of a
+ten-thousandth of the limit, what a call is expected to take before it, what it has taken beyond that after it.
 """
 
 import math
@@ -22,8 +22,12 @@ from streams.stores.breaker import Breaker
 log = structlog.get_logger(__name__)
 
 MINUTE_S = 60
+SLACK_S = 1
+"""A call counts when it is admitted, and arrives a moment later, some sooner than others: a provider's minute is not ours."""
 EXPECTED_OUTPUT_TOKENS = 400
 """Of a call whose request bounds nothing tighter: an answer of ordinary length."""
+TOKEN_UNITS = 10_000
+"""So many units make a minute's tokens at most: an entry of the moving minute is a unit, and a call takes whole ones."""
 _PREFIX = "penstock:limit"
 _SHORTEST_WAIT_S = 0.05
 _ANSWERS_WITHIN_S = 0.25
@@ -81,8 +85,12 @@ class CallLimits:
         if bound is None:
             return 0.0
         tokens = expected_tokens(order)
-        taken = await self._take_shared(order.deployment, bound, tokens)
-        wait_s = await self._take_own(order.deployment, bound, tokens) if taken is None else taken
+        wait_s = await self._take_shared(order.deployment, bound, tokens)
+        if wait_s is None:
+            wait_s = await self._take_own(order.deployment, bound, tokens, share=self._share())
+        elif wait_s <= 0:
+            # When Valkey goes away, what this worker has called in the last minute must not be forgotten.
+            await self._take_own(order.deployment, bound, tokens, share=1.0)
         if wait_s <= 0:
             return 0.0
         return self._in_turn(order.deployment, bound, wait_s)
@@ -96,10 +104,10 @@ class CallLimits:
         if beyond <= 0:
             return
         if self._shared is None or self._breaker.open:
-            await _add_tokens(self._own, order.deployment, beyond, *_part(bound.tokens, self._share()))
+            await _add_tokens(self._own, order.deployment, beyond, bound.tokens, share=self._share())
             return
         try:
-            await _add_tokens(self._shared, order.deployment, beyond, bound.tokens, MINUTE_S)
+            await _add_tokens(self._shared, order.deployment, beyond, bound.tokens, share=1.0)
         except _AWAY as error:
             self._failed(error)
 
@@ -115,8 +123,8 @@ class CallLimits:
         self._breaker.succeeded()
         return wait_s
 
-    async def _take_own(self, deployment: str, bound: _Bound, tokens: int) -> float:
-        return await _take(self._own, deployment, bound, tokens, share=self._share(), now=self._clock())
+    async def _take_own(self, deployment: str, bound: _Bound, tokens: int, *, share: float) -> float:
+        return await _take(self._own, deployment, bound, tokens, share=share, now=self._clock())
 
     def _in_turn(self, deployment: str, bound: _Bound, wait_s: float) -> float:
         now, apart_s = self._clock(), MINUTE_S / bound.requests if bound.requests else 0.0
@@ -140,12 +148,12 @@ async def _take(
     storage: MemoryStorage | RedisStorage, deployment: str, bound: _Bound, tokens: int, *, share: float, now: float
 ) -> float:
     if bound.tokens is not None:
-        limit, window_s = _part(bound.tokens, share)
+        limit, window_s, units = _units(bound.tokens, share, tokens)
         key = _key(deployment, "tokens")
         # A single call that takes more than a minute's tokens could never be made: it takes them all.
-        if not await storage.acquire_sliding_window_entry(key, limit, window_s, min(tokens, limit)):
-            _, _, _, expires_in = await storage.get_sliding_window(key, window_s)
-            return float(max(expires_in, _SHORTEST_WAIT_S))
+        if not await storage.acquire_entry(key, limit, window_s, min(units, limit)):
+            began, _ = await storage.get_moving_window(key, limit, window_s)
+            return max(began + window_s - now, _SHORTEST_WAIT_S)
     if bound.requests is not None:
         limit, window_s = _part(bound.requests, share)
         key = _key(deployment, "requests")
@@ -155,23 +163,35 @@ async def _take(
     return 0.0
 
 
-async def _add_tokens(storage: MemoryStorage | RedisStorage, deployment: str, tokens: int, limit: int, window_s: int) -> None:
+async def _add_tokens(storage: MemoryStorage | RedisStorage, deployment: str, tokens: int, of: int, *, share: float) -> None:
     """Count tokens that are already taken, up to the limit: more cannot be told to a window."""
     key = _key(deployment, "tokens")
-    before, before_s, now, _ = await storage.get_sliding_window(key, window_s)
-    room = limit - math.floor(before * before_s / window_s + now)
-    if room > 0:
-        await storage.acquire_sliding_window_entry(key, limit, window_s, min(tokens, room))
+    limit, window_s, units = _units(of, share, tokens)
+    _, taken = await storage.get_moving_window(key, limit, window_s)
+    if (room := min(units, limit - taken)) > 0:
+        await storage.acquire_entry(key, limit, window_s, room)
+
+
+def _units(of: int, share: float, tokens: int) -> tuple[int, int, int]:
+    """A share of the tokens a minute as units and a window in seconds, and the units that `tokens` take, rounded up.
+
+    >>> _units(120_000, 0.5, 205), _units(1_000, 1.0, 205)
+    ((5000, 61, 18), (1000, 61, 205))
+    """
+    unit = math.ceil(of / TOKEN_UNITS)
+    limit, window_s = _part(max(1, of // unit), share)
+    return limit, window_s, math.ceil(tokens / unit)
 
 
 def _part(amount: int, share: float) -> tuple[int, int]:
     """A share of an amount a minute, as an amount and its window in seconds: less than one a minute is one in a longer window.
 
     >>> _part(100, 0.5), _part(1, 0.25)
-    ((50, 60), (1, 240))
+    ((50, 61), (1, 241))
     """
     whole = math.floor(amount * share)
-    return (whole, MINUTE_S) if whole >= 1 else (1, math.ceil(MINUTE_S / (amount * share)))
+    window_s = MINUTE_S if whole >= 1 else math.ceil(MINUTE_S / (amount * share))
+    return max(whole, 1), window_s + SLACK_S
 
 
 def _key(deployment: str, what: str) -> str:

@@ -56,7 +56,7 @@ async def test_who_is_turned_away_comes_back_in_turn(limits, name: str):
     worker = limits(None, 1.0, name, requests_per_minute=2)
     waits = [await worker.take(of(name)) for _ in range(6)]
     assert waits[:2] == [0.0, 0.0]
-    assert all(55 < wait < 61 for wait in waits[2:3])
+    assert all(55 < wait < 62 for wait in waits[2:3])
     apart = [b - a for a, b in pairwise(waits[2:])]
     assert all(29 < step < 31 for step in apart), "two a minute: one every 30 seconds"
 

@@ -146,6 +146,27 @@ class TestFailure:
         lane.run_timers(at(21.6))
         assert len(lane.orders) == 2
 
+    def test_each_candidate_is_waited_for_as_it_asked_and_no_other(self):
+        """The dear one asks for half a minute, the cheap one fails after it without a word: only the cheap one is tried soon."""
+        lane = FakeLane()
+        lane.on(routed(candidates=(DEAR, CHEAP)), at(0))
+        lane.on(failed("c1", FailureKind.RATE_LIMITED, attempt=1, candidate=DEAR, retry_after_s=30), at(1))
+        lane.on(failed("c2", FailureKind.OVERLOADED, attempt=2), at(2))
+        lane.run_timers(at(10))
+        (soon,) = lane.orders[2:]
+        assert soon.deployment == CHEAP.deployment
+        lane.on(failed("c3", FailureKind.OVERLOADED, attempt=3), at(10))
+        lane.run_timers(at(29))
+        assert {order.deployment for order in lane.orders[3:]} <= {CHEAP.deployment}
+
+    def test_the_shortest_wait_of_all_candidates_counts(self):
+        lane = FakeLane()
+        lane.on(routed(candidates=(DEAR, CHEAP)), at(0))
+        lane.on(failed("c1", FailureKind.LIMITED, attempt=1, candidate=DEAR, retry_after_s=2), at(1))
+        lane.on(failed("c2", FailureKind.LIMITED, attempt=2, retry_after_s=25), at(1))
+        lane.run_timers(at(6))
+        assert [order.deployment for order in lane.orders[2:]] == [DEAR.deployment]
+
     @pytest.mark.parametrize(("asked_s", "latest_s"), [(-1, 1.6), (1e9, 121.6), (float("nan"), 1.6)])
     def test_an_absurd_retry_after_is_made_sane(self, asked_s, latest_s):
         lane = FakeLane()
@@ -404,7 +425,8 @@ class TestOutage:
         probe = next(o for o in reversed(lane.orders) if o.deployment == CHEAP.deployment)
         lane.on(completed("probe", request_id=probe.request_id, attempt=probe.attempt), at(1.7))
         lane.run_timers(at(2))
-        assert not [o for o in lane.orders if o.request_id == "limited" and o.ordered_at > at(1.9)]
+        again = [o.deployment for o in lane.orders if o.request_id == "limited" and o.ordered_at > at(1.9)]
+        assert DEAR.deployment not in again
 
     def test_a_lone_request_rides_out_an_outage_of_a_minute(self):
         lane, answered = FakeLane(), 0
