@@ -9,10 +9,8 @@ rounds; every sample is in the JSON. `docs/benchmarks.md` says how to read it.
 import argparse
 import asyncio
 import json
-import shutil
 import statistics
 import sys
-import tempfile
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -21,11 +19,10 @@ from typing import Any
 from machine import ROOT, described
 from rich.console import Console
 from rich.table import Table
-from rig import Rig, open_rig
+from rig import Rig, data_dir, open_rig, show_trouble
 from stages import QUICK, STAGES, Sizes
 
 from schemas.errors import SettingsError
-from streams.embedded.events import Exited, Failed, StackEvent
 
 ALWAYS = ("warm-up", "verify")
 _out = Console(stderr=True)
@@ -57,22 +54,13 @@ def main() -> None:
 async def run(stages: list[str], sizes: Sizes) -> dict[str, Any]:
     """Start everything, run the stages in order, stop everything. The data directory goes away unless something fails."""
     about = described()
-    parent = ROOT / ".penstock" / "bench"
-    parent.mkdir(parents=True, exist_ok=True)
-    data_dir = Path(tempfile.mkdtemp(prefix="run-", dir=parent))
-    try:
-        async with open_rig(data_dir, on_event=_tell) as rig:
+    with data_dir() as folder:
+        async with open_rig(folder, on_event=show_trouble) as rig:
             for name in stages:
                 began_s = time.monotonic()
                 await STAGES[name](rig, sizes)
                 _out.print(f"{name}: {time.monotonic() - began_s:.0f} s")
-            result = {**about, "rounds": sizes.rounds, "stages": stages, **summary(rig)}
-    except BaseException:
-        _out.print(f"what the processes said is in {data_dir / 'logs'}")
-        raise
-    else:
-        shutil.rmtree(data_dir, ignore_errors=True)
-        return result
+            return {**about, "rounds": sizes.rounds, "stages": stages, **summary(rig)}
 
 
 def summary(rig: Rig) -> dict[str, Any]:
@@ -108,11 +96,6 @@ def show(result: dict[str, Any]) -> None:
 def _round(value: float) -> float:
     """Three significant digits after the point where they mean something."""
     return round(value, 3 if abs(value) < 100 else 1)
-
-
-def _tell(event: StackEvent) -> None:
-    if isinstance(event, Exited | Failed):
-        _out.print(event)
 
 
 if __name__ == "__main__":

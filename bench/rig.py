@@ -1,8 +1,10 @@
 """What every stage works on: the whole pipeline on an embedded stack, and a raw loop on the same broker."""
 
 import os
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
@@ -12,9 +14,12 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.structs import TopicPartition
 from driver import Plan
 from load import load, measured, raw_relay
-from machine import Processes, used
+from machine import ROOT, Processes, used
+from rich.console import Console
 
 from streams import topics
+from streams.embedded.assembly import EDGE
+from streams.embedded.events import Exited, Failed, StackEvent
 from streams.embedded.plan import StackPlan, every_role
 from streams.embedded.stack import Stack
 from streams.settings import Settings
@@ -22,6 +27,7 @@ from streams.settings import Settings
 PROVIDER = "openai"
 RAW_REQUESTS, RAW_RESPONSES = "bench.raw.requests", "bench.raw.responses"
 SERVICES = ("kafka", "valkey", "catalogue", "simulator")
+_out = Console(stderr=True)
 
 
 @dataclass(slots=True)
@@ -107,15 +113,39 @@ class Rig:
             await consumer.stop()
 
 
+@contextmanager
+def data_dir() -> Iterator[Path]:
+    """A data directory for one run. It goes away, unless something fails: then it is said where it is."""
+    parent = ROOT / ".penstock" / "bench"
+    parent.mkdir(parents=True, exist_ok=True)
+    found = Path(tempfile.mkdtemp(prefix="run-", dir=parent))
+    try:
+        yield found
+    except BaseException:
+        _out.print(f"what the processes said is below {found}")
+        raise
+    else:
+        shutil.rmtree(found, ignore_errors=True)
+
+
+def inherited() -> dict[str, str]:
+    """The environment that the processes of a stack get: without what would steer Penstock."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("PENSTOCK_")}
+
+
+def show_trouble(event: StackEvent) -> None:
+    if isinstance(event, Exited | Failed):
+        _out.print(event)
+
+
 @asynccontextmanager
-async def open_rig(data_dir: Path, *, on_event: Any) -> AsyncIterator[Rig]:
-    """Everything running, in `data_dir`."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("PENSTOCK_")}
+async def open_rig(data_dir: Path, *, on_event: Any, edges: int = 0) -> AsyncIterator[Rig]:
+    """Everything running, in `data_dir`; `edges` processes of the HTTP edge, without keys, if any are wanted."""
     plan = StackPlan(
-        settings=Settings(_env_file=None, data_dir=data_dir),
+        settings=Settings(_env_file=None, data_dir=data_dir, edge_insecure_local=edges > 0),
         providers=(PROVIDER,),
-        roles=every_role((PROVIDER,)),
-        environment=environment,
+        roles={**every_role((PROVIDER,)), **({EDGE: edges} if edges else {})},
+        environment=inherited(),
         simulator=True,
     )
     async with Stack(plan, on_event=on_event) as stack:

@@ -5,6 +5,7 @@ import statistics
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import aiohttp
 from driver import PROMPT
@@ -13,7 +14,8 @@ from rig import PROVIDER, Rig
 
 from streams import topics
 from streams.embedded.readiness import poll
-from streams.verify import verify
+from streams.settings import Settings
+from streams.verify import Verdict, verify
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,11 +161,17 @@ async def _until_ordered(rig: Rig, timeout_s: float = 120.0) -> None:
         await poll(ordered, every_s=0.5)
 
 
-async def check(rig: Rig, _sizes: Sizes) -> None:
-    """`penstock verify` over all that the other stages did. Raises RuntimeError when it is not clean."""
-    verdict = await verify(rig.stack.settings, call_log=rig.stack.simulator_log, wait_s=30)
+async def clean(settings: Settings, call_log: Path | None) -> Verdict:
+    """`penstock verify` over the whole log. Raises RuntimeError when it is not clean."""
+    verdict = await verify(settings, call_log=call_log, wait_s=30)
     if not verdict.ok:
         raise RuntimeError(f"{verdict.line()}\n" + "\n".join(map(str, verdict.problems)))
+    return verdict
+
+
+async def check(rig: Rig, _sizes: Sizes) -> None:
+    """Every figure before it is of a run that lost and doubled nothing."""
+    verdict = await clean(rig.stack.settings, rig.stack.simulator_log)
     rig.keep("verified_requests", verdict.acknowledged)
     rig.keep("verify_s", verdict.took_s)
 

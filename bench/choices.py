@@ -1,0 +1,88 @@
+"""Measures what Penstock chooses: whom to call next, whom not to call, and when not to call at all.
+
+    python bench/choices.py [--quick] [--only failover,resilience] [--output FILE]
+
+Each stage has a stack of its own, with two processes a role. Every figure stands beside what is asked of it. The exit code is 1
+when one does not hold. `docs/benchmarks.md` says how to read them.
+"""
+
+import argparse
+import asyncio
+import json
+import sys
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import uvloop
+from choices_stages import exact_hit, failover, hit_rate, limits, look_up, resilience
+from choices_stages.figures import Figure
+from choices_stages.sizes import QUICK, Sizes
+from machine import ROOT, described
+from rich.console import Console
+from rich.table import Table
+
+from schemas.errors import SettingsError
+
+STAGES: Mapping[str, Callable[[Sizes], Awaitable[list[Figure]]]] = {
+    "failover": failover.measure,
+    "resilience": resilience.measure,
+    "limits": limits.measure,
+    "exact-hit": exact_hit.measure,
+    "hit-rate": hit_rate.measure,
+    "look-up": look_up.measure,
+}
+_out = Console(stderr=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="a small round of everything, to see whether it works")
+    parser.add_argument("--only", metavar="STAGE,…", help=f"of {', '.join(STAGES)}")
+    parser.add_argument("--output", type=Path, default=ROOT / "bench" / "results" / "choices.json")
+    arguments = parser.parse_args()
+    wanted = arguments.only.split(",") if arguments.only else list(STAGES)
+    if unknown := [stage for stage in wanted if stage not in STAGES]:
+        parser.error(f"there is no stage {', '.join(unknown)}")
+    about, sizes = described(), QUICK if arguments.quick else Sizes()
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        try:
+            figures = runner.run(run([stage for stage in STAGES if stage in wanted], sizes))
+        except SettingsError as error:
+            sys.exit(str(error))
+    arguments.output.parent.mkdir(parents=True, exist_ok=True)
+    arguments.output.write_text(text_of({**about, "quick": arguments.quick, "stages": wanted}, figures), encoding="utf-8")
+    show(about, figures)
+    _out.print(f"written to {arguments.output}")
+    sys.exit(any(figure.holds is False for figure in figures))
+
+
+async def run(stages: list[str], sizes: Sizes) -> list[Figure]:
+    figures: list[Figure] = []
+    for name in stages:
+        began_s = time.monotonic()
+        figures += await STAGES[name](sizes)
+        _out.print(f"{name}: {time.monotonic() - began_s:.0f} s")
+    return figures
+
+
+def text_of(about: Mapping[str, Any], figures: list[Figure]) -> str:
+    """JSON with one line a figure: its samples are for programs, the rest is for people."""
+    head = json.dumps(about, indent=2).removesuffix("\n}")
+    lines = ",\n".join(f"    {json.dumps(figure.as_data())}" for figure in figures)
+    return f'{head},\n  "figures": [\n{lines}\n  ]\n}}\n'
+
+
+def show(about: Mapping[str, Any], figures: list[Figure]) -> None:
+    console = Console()
+    console.print(f"commit {about['commit']}, {about['machine']['cores']} cores, {about['machine']['cpu']}")
+    table = Table("figure", "value", "asked", "holds", "samples")
+    for figure in figures:
+        holds = {True: "yes", False: "[bold red]no[/]", None: ""}[figure.holds]
+        table.add_row(figure.name, f"{figure.value:.5g}", figure.asked or "", holds, str(len(figure.samples) or ""))
+    console.print(table)
+
+
+if __name__ == "__main__":
+    main()
