@@ -7,6 +7,7 @@ Ends with one line of JSON: requests a second between the first and the last ten
 
 import asyncio
 import json
+import re
 import sys
 import time
 from collections.abc import Mapping
@@ -17,10 +18,17 @@ import psutil
 import uvloop
 from driver import quantiles, rates
 
+NUMBER = b"{number}"
+_TEXT = re.compile(rb'"content":\s*"[^"]')
+
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """What to ask of whom, how often, and on how many connections at a time."""
+    """What to ask of whom, how often, and on how many connections at a time.
+
+    `{number}` in the body becomes the number of the request, so that each differs. With `stream` the latency is that of the
+    first text in the stream.
+    """
 
     port: int
     path: str
@@ -28,13 +36,14 @@ class Ask:
     body: str
     connections: int
     count: int
+    stream: bool = False
 
 
 class Client(asyncio.Protocol):
     """Sends the next request as soon as the reply is whole, while the run has some left."""
 
     def __init__(self, run: "Run") -> None:
-        self.run, self.buffer, self.sent_s = run, b"", 0.0
+        self.run, self.buffer, self.sent_s, self.told = run, b"", 0.0, False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport: Any = transport
@@ -45,19 +54,23 @@ class Client(asyncio.Protocol):
             self.transport.close()
             return
         self.run.left -= 1
-        self.sent_s = time.monotonic()
-        self.transport.write(self.run.request)
+        self.sent_s, self.told = time.monotonic(), False
+        self.transport.write(self.run.request.replace(NUMBER, b"%08d" % self.run.left))
 
     def data_received(self, data: bytes) -> None:
         self.buffer += data
         head, found, body = self.buffer.partition(b"\r\n\r\n")
+        if self.run.stream and not self.told and _TEXT.search(body):
+            self.told = True
+            self.run.latencies_ms.append((time.monotonic() - self.sent_s) * 1000)
         if not found or not _whole(head.lower(), body):
             return
         if not head.startswith(b"HTTP/1.1 200"):
             self.run.fail(RuntimeError(f"the gateway answered {self.buffer[:400]!r}"))
             return
         now_s = time.monotonic()
-        self.run.latencies_ms.append((now_s - self.sent_s) * 1000)
+        if not self.run.stream:
+            self.run.latencies_ms.append((now_s - self.sent_s) * 1000)
         self.run.answered.append(now_s)
         self.buffer = b""
         if len(self.run.answered) == self.run.count:
@@ -72,8 +85,8 @@ class Client(asyncio.Protocol):
 class Run:
     """What the clients of a run share."""
 
-    def __init__(self, request: bytes, count: int) -> None:
-        self.request, self.count, self.left = request, count, count
+    def __init__(self, request: bytes, count: int, *, stream: bool) -> None:
+        self.request, self.count, self.left, self.stream = request, count, count, stream
         self.latencies_ms: list[float] = []
         self.answered: list[float] = []
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -97,7 +110,7 @@ async def main(ask: Ask) -> dict[str, Any]:
         "Content-Length": str(len(ask.body.encode())),
     }
     head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
-    run = Run(f"POST {ask.path} HTTP/1.1\r\n{head}\r\n{ask.body}".encode(), ask.count)
+    run = Run(f"POST {ask.path} HTTP/1.1\r\n{head}\r\n{ask.body}".encode(), ask.count, stream=ask.stream)
     process = psutil.Process()
     cpu_s, began_s = sum(process.cpu_times()[:2]), time.monotonic()
     loop = asyncio.get_running_loop()

@@ -29,6 +29,8 @@ _IDS: Mapping[int, tuple[str, int]] = {
     12: ("AlertRaised", 1),
     13: ("FeedbackGiven", 1),
     14: ("SemanticEntry", 1),
+    15: ("KeyIssued", 1),
+    16: ("IdempotencyClaim", 1),
 }
 
 

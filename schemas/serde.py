@@ -24,6 +24,8 @@ from schemas.catalogue import Catalogue, RegisteredSchema
 from schemas.errors import MalformedRecord
 from schemas.feedback import FeedbackGiven
 from schemas.health import AlertRaised, HealthEvent
+from schemas.idempotency import IdempotencyClaim
+from schemas.keys import KeyIssued
 from schemas.ledger import CostEvent, CostTotal
 from schemas.outcomes import DeadLetter, InferenceResponse, ResponseChunk
 from schemas.requests import InferenceRequest
@@ -54,6 +56,8 @@ RECORDS: tuple[type[Any], ...] = (
     AlertRaised,
     FeedbackGiven,
     SemanticEntry,
+    KeyIssued,
+    IdempotencyClaim,
 )
 
 _header = struct.Struct(">bI")

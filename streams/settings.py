@@ -64,10 +64,18 @@ class Settings(BaseSettings):
     cache_timeout_ms: int = Field(50, ge=1, description="A cache that is slower counts as a miss.")
     l1_cache_entries: int = Field(10_000, ge=0)
     semantic_cache_entries: int = Field(50_000, ge=1, description="Questions whose answers other wordings may meet; 2 KB each.")
+    semantic_embedder: Literal["wordllama", "minilm"] = Field("wordllama", description="minilm needs the extra of that name.")
+    semantic_device: Literal["cpu", "cuda"] = Field("cpu", description="Where minilm runs.")
     single_flight: bool = Field(True, description="Identical open requests share one call.")
     quality_model_file: Path | None = Field(None, description="Says which prompts gain by dear models; None: the built-in one.")
     environment: str | None = Field(None, description="Where this runs, such as development or production: routing may go by it.")
     intake_batch: int = Field(256, ge=1)
+    edge_address: str = Field("127.0.0.1", description="The address that the HTTP edge binds.")
+    edge_port: int = Field(8080, ge=1, le=65_535, description="The port of the HTTP edge; its processes share it.")
+    edge_insecure_local: bool = Field(False, description="Serve without keys, on the loopback interface alone.")
+    key_secret: SecretStr | None = Field(
+        None, min_length=16, description="Checks the edge's keys; None: one that is made once for the data directory."
+    )
     metrics_port: int | None = Field(None, ge=0, le=65_535, description="Where Prometheus reads this process; 0: any free port.")
     metrics_address: str = Field("127.0.0.1", description="The address that the metrics are served on.")
     probe_after_s: float = Field(60.0, gt=0, description="Without a call for so long, a deployment is probed.")

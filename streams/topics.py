@@ -8,6 +8,8 @@ from typing import Any
 from schemas.calls import CallOrdered, CallReported
 from schemas.feedback import FeedbackGiven
 from schemas.health import AlertRaised, HealthEvent
+from schemas.idempotency import IdempotencyClaim
+from schemas.keys import KeyIssued
 from schemas.ledger import CostEvent, CostTotal
 from schemas.outcomes import DeadLetter, InferenceResponse, ResponseChunk
 from schemas.requests import InferenceRequest
@@ -29,6 +31,8 @@ ALERTS = "ai.alerts"
 DEAD_LETTERS = "ai.dead-letters"
 FEEDBACK = "ai.feedback"
 SEMANTIC = "ai.semantic-entries"
+KEYS = "ai.keys"
+IDEMPOTENCY = "ai.idempotency"
 
 MAX_MESSAGE_BYTES = 2_200_000
 """Above `schemas.serde.MAX_RECORD_BYTES`: the batch around the record takes its share."""
@@ -99,6 +103,9 @@ _FIXED = (
         compacted=True,
         config={"cleanup.policy": "compact,delete", "retention.ms": str(7 * _DAY_MS)},
     ),
+    Topic(KEYS, KeyIssued, key="key_id", spread=Spread.SINGLE, compacted=True),
+    # Not compacted: compaction keeps the last record of a key, and it is the first that holds. Kept for longer than claims hold.
+    Topic(IDEMPOTENCY, IdempotencyClaim, key="digest of tenant and Idempotency-Key", retention_ms=2 * _DAY_MS),
     Topic(DEAD_LETTERS, DeadLetter, key="topic-partition-offset", spread=Spread.SINGLE, retention_ms=30 * _DAY_MS),
 )
 

@@ -40,7 +40,7 @@ class Sink:
 
 @dataclass(frozen=True, slots=True)
 class Hop:
-    """One agent of one role; the dispatcher and `health` are no Faust agents.
+    """One agent of one role; the dispatcher, `health` and `edge` are no Faust agents.
 
     `sources` are consumed as the group of the role; `follows` are read whole by every process of the role, without a group.
     `tables` are what the hop remembers between records: the dispatcher's state stands in its changelog, all others are
@@ -65,8 +65,8 @@ HOPS = (
     Hop("intake", "intake", "validates, classifies, asks the cache, routes",
         sources=(topics.REQUESTS,),
         sinks=(Sink(topics.ROUTED, _SURE), Sink(topics.SEMANTIC, _SURE), Sink(topics.DEAD_LETTERS, _SURE)),
-        follows=(topics.HEALTH, topics.SEMANTIC),
-        tables=("answer cache (read)", "semantic index")),
+        follows=(topics.HEALTH, topics.COSTS, topics.SEMANTIC),
+        tables=("answer cache (read)", "semantic index", "token calibration")),
     Hop("dispatch", "dispatch", "orders calls, retries, settles, answers",
         sources=(topics.ROUTED, topics.ATTEMPTS),
         sinks=(Sink(CALLS, _ATOMIC), Sink(topics.RESPONSES, _ATOMIC), Sink(topics.COSTS, _ATOMIC),
@@ -78,17 +78,23 @@ HOPS = (
                Sink(topics.DEAD_LETTERS, _SURE))),
     Hop("tables", "cache-fill", "holds the cost totals, stores complete answers",
         sources=(topics.RESPONSES,),
+        sinks=(Sink(topics.SEMANTIC, _SURE),),
         follows=(topics.COST_TOTALS,),
         tables=("answer cache (write)", "cost totals")),
     Hop("health", "health", "raises alerts, probes idle deployments",
         sources=(topics.HEALTH,),
         sinks=(Sink(topics.ALERTS, _SURE), Sink(topics.HEALTH, _EARLY)),
-        follows=(topics.COSTS, topics.DEAD_LETTERS, topics.ALERTS),
-        tables=("health of deployments", "alerts that stand")),
+        follows=(topics.COSTS, topics.DEAD_LETTERS, topics.ALERTS, topics.FEEDBACK),
+        tables=("health of deployments", "alerts that stand", "accuracy of models")),
+    Hop("edge", "edge", "speaks HTTP: publishes requests, answers from the log",
+        sources=(),
+        sinks=(Sink(topics.REQUESTS, _SURE), Sink(topics.IDEMPOTENCY, _SURE)),
+        follows=(topics.RESPONSES, topics.CHUNKS, topics.KEYS, topics.IDEMPOTENCY),
+        tables=("who waits for what", "keys", "claims of Idempotency-Keys")),
 )
 # fmt: on
 
-PUBLISHED_BY_YOU = (topics.REQUESTS, topics.FEEDBACK)
+PUBLISHED_BY_YOU = (topics.REQUESTS, topics.FEEDBACK, topics.KEYS)
 READ_BY_YOU = (
     topics.RESPONSES,
     topics.CHUNKS,
@@ -105,7 +111,7 @@ def roles() -> tuple[str, ...]:
     """Every role once, in the order of the way of a request.
 
     >>> roles()
-    ('intake', 'dispatch', 'calls:<provider>', 'tables', 'health')
+    ('intake', 'dispatch', 'calls:<provider>', 'tables', 'health', 'edge')
     """
     return tuple(dict.fromkeys(hop.role for hop in HOPS))
 
@@ -123,7 +129,7 @@ def readers(topic: str) -> tuple[Hop, ...]:
     """The hops that consume or follow a topic.
 
     >>> [hop.agent for hop in readers("ai.responses")]
-    ['cache-fill']
+    ['cache-fill', 'edge']
     """
     return tuple(hop for hop in HOPS if topic in (*hop.sources, *hop.follows))
 
@@ -149,9 +155,9 @@ def diagram() -> str:
 def _edges() -> Iterator[tuple[str, str, str]]:
     """One line a topic: who writes it, its label, who reads it."""
     known = topics.all_topics((ANY_PROVIDER,))
-    written = (*PUBLISHED_BY_YOU, *dict.fromkeys(sink.topic for hop in HOPS for sink in hop.sinks))
+    written = dict.fromkeys((*PUBLISHED_BY_YOU, *(sink.topic for hop in HOPS for sink in hop.sinks)))
     for name in written:
-        sources = [_node(hop.role) for hop in writers(name)] or ["you"]
+        sources = [*(["you"] if name in PUBLISHED_BY_YOU else []), *(_node(hop.role) for hop in writers(name))]
         targets = [_node(hop.role) for hop in readers(name)]
         if name in READ_BY_YOU:
             targets.append("you")

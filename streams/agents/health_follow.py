@@ -30,7 +30,8 @@ class Follower:
 
     `apply` is given every record, `started_over` is called before the first one of each reading, `batch_done` after those that
     came together, but not before `caught_up`: set while all has been read that stood there when the reading began. Records wait
-    for `wait_ms` at most: a fifth of a second is soon enough for a circuit, and spares a fetch for every call.
+    for `wait_ms` at most, or until there are `fetch_min_bytes`: a fifth of a second is soon enough for a circuit, and spares a
+    fetch for every call.
     """
 
     def __init__(
@@ -43,6 +44,7 @@ class Follower:
         started_over: Callable[[], None],
         batch_done: Callable[[], None] | None = None,
         wait_ms: int = 200,
+        fetch_min_bytes: int = 64 * 1024,
     ) -> None:
         self._runtime = runtime
         self._name = name
@@ -51,6 +53,7 @@ class Follower:
         self._started_over = started_over
         self._batch_done = batch_done
         self._wait_ms = wait_ms
+        self._fetch_min_bytes = fetch_min_bytes
         self._newcomers = Newcomers(runtime.serde.catalogue, runtime.settings)
         self.caught_up = asyncio.Event()
 
@@ -89,7 +92,7 @@ class Follower:
             enable_auto_commit=False,
             auto_offset_reset="latest",
             isolation_level="read_committed",
-            fetch_min_bytes=64 * 1024,
+            fetch_min_bytes=self._fetch_min_bytes,
             fetch_max_wait_ms=self._wait_ms,
             **settings.kafka_security(),
         )

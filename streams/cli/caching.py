@@ -19,7 +19,7 @@ from streams.cli.target import find_target, read_settings
 from streams.cli.wire import open_serde
 from streams.embedded.project import Project
 from streams.settings import Settings
-from streams.stores.cache_secret import cache_secret
+from streams.stores.secret import cache_secret
 from streams.stores.valkey import Valkey
 from streams.stores.valkey_cache import KEY_PREFIX
 

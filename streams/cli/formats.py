@@ -1,6 +1,6 @@
 """What `publish` reads: OpenAI batch lines, requests of ours, or plain text, one request a line.
 
-Pure: text in, a request or BadLine out. The first line that is not blank decides for the whole input: one that begins with `{`
+Pure: text in, a request or BadRequest out. The first line that is not blank decides for the whole input: one that begins with `{`
 means JSON lines (a batch line is known by its `body`), anything else means that every line is a prompt.
 
 Ids are made so that the same file published again has the same ids, and is answered, and paid, once: a line without an id of
@@ -14,9 +14,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import BinaryIO
 
+from processors.api.bad_request import BadRequest
+from processors.api.openai_request import from_batch
 from processors.classify.validate import problems
 from schemas.requests import InferenceRequest, Message
-from streams.cli.openai_batch import BadLine, from_batch
 from streams.cli.request_line import from_request_line
 
 MAX_LINE_BYTES = 4_000_000
@@ -43,7 +44,7 @@ class Parsed:
     """One line of the input that is not blank: its request, or why it has none."""
 
     number: int
-    request: InferenceRequest | BadLine
+    request: InferenceRequest | BadRequest
 
 
 class Parser:
@@ -65,7 +66,7 @@ class Parser:
             self._form = Format.JSON if raw.lstrip().startswith(b"{") else Format.TEXT
         try:
             return Parsed(self._number, _request(raw, self._number, self._form, self._defaults))
-        except BadLine as bad:
+        except BadRequest as bad:
             return Parsed(self._number, bad)
 
 
@@ -79,11 +80,11 @@ def digest(file: BinaryIO, defaults: Iterable[str]) -> str:
 
 def _request(raw: bytes, number: int, form: Format, defaults: Defaults) -> InferenceRequest:
     if len(raw) > MAX_LINE_BYTES:
-        raise BadLine(f"the line has {len(raw)} bytes, {MAX_LINE_BYTES} are allowed")
+        raise BadRequest(f"the line has {len(raw)} bytes, {MAX_LINE_BYTES} are allowed")
     try:
         text = raw.decode("utf-8").strip()
     except UnicodeDecodeError as error:
-        raise BadLine(f"byte {error.start + 1} of the line is not UTF-8") from None
+        raise BadRequest(f"byte {error.start + 1} of the line is not UTF-8") from None
     request_id = f"{defaults.source}-{number}"
     if form is Format.TEXT:
         message = Message("user", text)
@@ -92,13 +93,13 @@ def _request(raw: bytes, number: int, form: Format, defaults: Defaults) -> Infer
         line = json.loads(text)
     except ValueError as error:
         why = error.msg if isinstance(error, json.JSONDecodeError) else type(error).__name__
-        raise BadLine(f"no JSON: {why}") from None
+        raise BadRequest(f"no JSON: {why}") from None
     except RecursionError:
-        raise BadLine("no JSON: nested too deeply") from None
+        raise BadRequest("no JSON: nested too deeply") from None
     if not isinstance(line, dict):
-        raise BadLine("the line must be a JSON object")
+        raise BadRequest("the line must be a JSON object")
     read = from_batch if "body" in line or "custom_id" in line else from_request_line
     request = read(line, request_id=request_id, tenant=defaults.tenant, model=defaults.model)
     if wrong := problems(request):
-        raise BadLine("; ".join(wrong))
+        raise BadRequest("; ".join(wrong))
     return request

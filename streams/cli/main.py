@@ -10,15 +10,18 @@ from schemas.errors import PenstockError, SettingsError
 from streams.cli import screen
 from streams.cli.ask import ask
 from streams.cli.cache import app as cache
+from streams.cli.calibration import calibration
 from streams.cli.catalogue import catalogue
 from streams.cli.consume import consume
 from streams.cli.costs import costs
 from streams.cli.demo import demo
 from streams.cli.doctor import doctor
+from streams.cli.edge import edge
 from streams.cli.exits import ExitCode
 from streams.cli.explain import explain
 from streams.cli.health import health
 from streams.cli.init import init
+from streams.cli.keys import app as keys
 from streams.cli.publish import publish
 from streams.cli.reconcile import reconcile
 from streams.cli.refit import refit
@@ -61,15 +64,16 @@ def _reflowed(doc: str) -> str:
 
 
 for panel, commands in {
-    _RUN: (up, worker, simulate, catalogue, init, demo),
+    _RUN: (up, worker, edge, simulate, catalogue, init, demo),
     _USE: (ask, publish, consume, costs),
-    _LOOK: (explain, topics, health, doctor, verify, reconcile, refit),
+    _LOOK: (explain, topics, health, calibration, doctor, verify, reconcile, refit),
 }.items():
     for command in commands:
         app.command(rich_help_panel=panel, help=_reflowed(command.__doc__ or ""))(command)
 
 
 app.add_typer(cache, name="cache", rich_help_panel=_LOOK)
+app.add_typer(keys, name="keys", rich_help_panel=_USE)
 
 
 def _show_version(value: bool) -> None:  # noqa: FBT001 - typer calls it so

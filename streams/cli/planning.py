@@ -10,6 +10,7 @@ import yaml
 from schemas.deployments import DeploymentCatalogue
 from schemas.errors import SettingsError
 from streams.catalogue import load_catalogue, not_callable
+from streams.embedded.assembly import EDGE
 from streams.embedded.plan import Ports, StackPlan, every_role
 from streams.settings import Settings
 
@@ -67,7 +68,7 @@ def roles_of(providers: tuple[str, ...], workers: Sequence[str]) -> dict[str, in
     >>> roles_of(("openai",), ["dispatch=2"])["dispatch"]
     2
     """
-    roles = every_role(providers)
+    roles = {**every_role(providers), EDGE: 1}
     for text in workers:
         role, _, count = text.partition("=")
         if role not in roles or not count.isdecimal() or not 0 < int(count) <= 64:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from aiokafka.errors import KafkaError
 
+from processors.api.bad_request import BadRequest
 from schemas.errors import MalformedRecord
 from schemas.outcomes import InferenceResponse
 from schemas.requests import InferenceRequest
@@ -14,7 +15,6 @@ from streams import topics
 from streams.cli import screen
 from streams.cli.answers import Answered, Answers, Identity, Summary
 from streams.cli.exits import ExitCode
-from streams.cli.openai_batch import BadLine
 from streams.cli.output import Output
 from streams.cli.progress import Progress
 from streams.cli.reading import broker_errors, open_reader
@@ -123,7 +123,7 @@ class _Sending:
 
     async def _send(self, item: Item) -> None:
         request = item.request
-        if isinstance(request, BadLine):
+        if isinstance(request, BadRequest):
             return _bad(self._report, self._job, item.number, str(request))
         try:
             record = self._sender.encode(request)
@@ -185,7 +185,7 @@ async def _dry_run(job: Job) -> Report:
     report, codec = Report(), Serde().of(InferenceRequest)
     try:
         async for item in items_of(job):
-            if isinstance(item.request, BadLine):
+            if isinstance(item.request, BadRequest):
                 _bad(report, job, item.number, str(item.request))
                 continue
             try:

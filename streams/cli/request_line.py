@@ -13,24 +13,24 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 
+from processors.api.bad_request import BadRequest
 from schemas.requests import InferenceRequest
-from streams.cli.openai_batch import BadLine
 
 _JSON = "_json"
 
 
 def from_request_line(line: Mapping[str, Any], *, request_id: str, tenant: str, model: str) -> InferenceRequest:
-    """The request of one line. Raises BadLine, which names the field."""
+    """The request of one line. Raises BadRequest, which names the field."""
     given = _checked({"request_id": request_id, "tenant": tenant, "model": model, **line}, InferenceRequest, "")
     try:
         return _adapter().validate_python(given)
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
-        raise BadLine(f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}") from None
+        raise BadRequest(f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}") from None
 
 
 def _checked(value: Any, record_type: Any, where: str) -> Any:
-    """`value` with JSON put as text. Raises BadLine for a field that the record does not have: a typo would be silent else."""
+    """`value` with JSON put as text. Raises BadRequest for a field that the record does not have: a typo would be silent else."""
     if not isinstance(value, Mapping):
         return value
     types = _types_of(record_type)
@@ -41,7 +41,7 @@ def _checked(value: Any, record_type: Any, where: str) -> Any:
         elif f"{name}{_JSON}" in types:
             out[f"{name}{_JSON}"] = None if item is None else json.dumps(item, separators=(",", ":"), ensure_ascii=False)
         else:
-            raise BadLine(f"there is no field `{where}{str(name)[:60]}`; the fields are {', '.join(types)}")
+            raise BadRequest(f"there is no field `{where}{str(name)[:60]}`; the fields are {', '.join(types)}")
     return out
 
 

@@ -12,6 +12,7 @@ from streams.cli.exits import ExitCode
 from streams.cli.parts import PartLines
 from streams.cli.planning import Wish, plan_of
 from streams.cli.target import read_settings
+from streams.embedded.assembly import EDGE
 from streams.embedded.stack import Stack
 
 
@@ -67,4 +68,7 @@ def _hint(stack: Stack, *, simulated: bool) -> None:
     info = stack.info
     how = "simulated; set a provider's key to call it for real" if simulated else "real calls, real money"
     screen.say(f"providers: {', '.join(info.providers)} ({how})")
+    edge = next((part.address for name, part in info.parts.items() if name.startswith(EDGE)), None)
+    if edge is not None:
+        screen.say(f"for OpenAI's clients: {edge}/v1, with a key of `penstock keys create --tenant NAME`")
     screen.say('up. Now, in another terminal:  penstock ask "Why is the sky blue?"     Ctrl-C stops everything.')

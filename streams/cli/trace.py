@@ -9,9 +9,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from processors.api.bad_request import BadRequest
 from schemas.errors import SettingsError
 from schemas.requests import CacheMode, CachePolicy, InferenceRequest, Message, Sampling
-from streams.cli.openai_batch import BadLine
 
 COLUMNS = ("TIMESTAMP", "ContextTokens", "GeneratedTokens")
 MAX_TOKENS = 1_000_000
@@ -35,7 +35,7 @@ class Row:
     output_tokens: int
 
 
-def read_trace(lines: Iterable[str], *, limit: int | None = None) -> Iterator[Row | tuple[int, BadLine]]:
+def read_trace(lines: Iterable[str], *, limit: int | None = None) -> Iterator[Row | tuple[int, BadRequest]]:
     """The rows in the order of the file; a bad one as its line number and what is wrong.
 
     Raises SettingsError when a column is missing.
@@ -52,7 +52,7 @@ def read_trace(lines: Iterable[str], *, limit: int | None = None) -> Iterator[Ro
             time = _time(row["TIMESTAMP"])
             first = first or time
             sizes = _tokens(row["ContextTokens"], "ContextTokens"), _tokens(row["GeneratedTokens"], "GeneratedTokens")
-        except BadLine as bad:
+        except BadRequest as bad:
             yield reader.line_num, bad
             continue
         yield Row(reader.line_num, max(0.0, (time - first).total_seconds()), *sizes)
@@ -87,12 +87,12 @@ def _time(text: str | None) -> datetime:
     try:
         time = datetime.fromisoformat((text or "").strip())
     except ValueError:
-        raise BadLine("TIMESTAMP is no time such as 2023-11-16 18:17:03.98") from None
+        raise BadRequest("TIMESTAMP is no time such as 2023-11-16 18:17:03.98") from None
     return time.replace(tzinfo=UTC) if time.tzinfo is None else time
 
 
 def _tokens(text: str | None, column: str) -> int:
     text = (text or "").strip()
     if not text.isascii() or not text.isdecimal() or len(text) > 7 or int(text) > MAX_TOKENS:
-        raise BadLine(f"{column} must be a whole number from 0 to {MAX_TOKENS:,}")
+        raise BadRequest(f"{column} must be a whole number from 0 to {MAX_TOKENS:,}")
     return int(text)

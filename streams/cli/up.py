@@ -30,6 +30,7 @@ def up(
     valkey_port: Annotated[int, typer.Option("--valkey-port", min=0, max=65535, help="Valkey's port.")] = 0,
     catalogue_port: Annotated[int, typer.Option("--catalogue-port", min=0, max=65535, help="The schema catalogue's port.")] = 0,
     simulator_port: Annotated[int, typer.Option("--simulator-port", min=0, max=65535, help="The simulator's port.")] = 0,
+    edge_port: Annotated[int, typer.Option("--edge-port", min=0, max=65535, help="The HTTP edge's port.")] = 0,
     bootstrap_servers: BootstrapServers = None,
     data_dir: DataDir = None,
     as_json: AsJson = False,
@@ -53,7 +54,7 @@ def up(
         workers=tuple(workers or ()),
         simulator=simulator,
         simulator_profile=simulator_profile,
-        ports=Ports(kafka=port, valkey=valkey_port, catalogue=catalogue_port, simulator=simulator_port),
+        ports=Ports(kafka=port, valkey=valkey_port, catalogue=catalogue_port, simulator=simulator_port, edge=edge_port),
     )
     options = {"bootstrap_servers": bootstrap_servers, "data_dir": data_dir, "partitions": partitions}
     raise typer.Exit(asyncio.run(run(wish, options, as_json=as_json)))

@@ -5,11 +5,11 @@ from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from processors.api.bad_request import BadRequest
 from schemas.errors import SettingsError
 from schemas.requests import InferenceRequest
 from streams.cli.formats import Defaults, Format, Parser, digest
 from streams.cli.inputs import STDIN, lines_of, open_file
-from streams.cli.openai_batch import BadLine
 from streams.cli.trace import Row, read_trace, request_of
 
 
@@ -51,7 +51,7 @@ class Item:
     """One request to publish, or a bad line. `due_s` counts from the first; None: at once."""
 
     number: int
-    request: InferenceRequest | BadLine
+    request: InferenceRequest | BadRequest
     due_s: float | None = None
 
 

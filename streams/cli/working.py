@@ -3,24 +3,34 @@
 import asyncio
 import json
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 import structlog
 from aiokafka.errors import KafkaError
 
 from streams.cli.exits import ExitCode
-from streams.cli.target import find_target
+from streams.cli.target import find_target, with_options
 from streams.roles import module_of, run_role
 
 log = structlog.get_logger(__name__)
 
 
-def run(role: str, bootstrap_servers: str | None, data_dir: Path | None, *, as_json: bool = False) -> ExitCode:
+def run(
+    role: str,
+    bootstrap_servers: str | None,
+    data_dir: Path | None,
+    options: Mapping[str, Any] = MappingProxyType({}),
+    *,
+    as_json: bool = False,
+) -> ExitCode:
     """Run the role to its end. Raises SettingsError for a role that is none, and for settings that cannot work."""
     import uvloop  # noqa: PLC0415 - not on every platform
 
     module_of(role)
-    settings = find_target(bootstrap_servers, data_dir).settings
+    settings = with_options(find_target(bootstrap_servers, data_dir), options).settings
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         try:
             runner.run(run_role(role, settings, on_ready=lambda: _say_ready(role, as_json=as_json)))

@@ -16,6 +16,7 @@ from streams.embedded.spawner import Spawner
 from streams.embedded.valkey import EmbeddedValkey, ValkeyPlan
 from streams.settings import Settings
 
+EDGE = "edge"
 # -P: a folder named `streams` or `schemas` in the user's working directory is not ours.
 _PYTHON = (sys.executable, "-P", "-m")
 
@@ -44,7 +45,7 @@ class Assembler:
         """Every part of the stack, none started. Raises SettingsError when a port is taken."""
         given = self.plan.settings
         services: list[Part] = []
-        found: dict[str, str | Path] = {"data_dir": self.project.data_dir}
+        found: dict[str, str | int | Path] = {"data_dir": self.project.data_dir}
         if given.bootstrap_servers is None:
             kafka = self._kafka()
             services.append(kafka)
@@ -58,6 +59,8 @@ class Assembler:
         simulator = self._simulator(call_log) if call_log else None
         if simulator is not None:
             found["simulator_url"] = str(simulator.address)
+        if EDGE in self.plan.roles:
+            found["edge_port"] = self.project.port(EDGE, self.plan.ports.edge, flag="--edge-port")
         services += [part for part in (catalogue, simulator) if part is not None]
         settings = given.model_copy(update=found)
         return Assembly(
@@ -106,6 +109,8 @@ class Assembler:
         """One process of a role. It serves its metrics on whatever port is free: no other program's can keep it from starting."""
         own = settings.model_copy(update={"metrics_port": 0})
         program = self._program(name, "streams.cli.main", "worker", "--role", role, settings=own)
+        if role == EDGE:
+            return replace(program, address=f"http://{own.edge_address}:{own.edge_port}")
         return replace(program, metrics_host=own.metrics_address)
 
     def _program(self, name: str, *argv: str, settings: Settings | None = None, http_port: int | None = None) -> Program:

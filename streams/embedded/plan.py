@@ -17,6 +17,7 @@ class Ports:
     valkey: int = 0
     catalogue: int = 0
     simulator: int = 0
+    edge: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,8 +19,8 @@ from schemas.serde import Codec, Serde
 from streams import metrics
 from streams.settings import Settings
 from streams.stores.breaker import Breaker
-from streams.stores.cache_secret import cache_secret
 from streams.stores.recent import Recent
+from streams.stores.secret import cache_secret
 from streams.stores.valkey import Valkey
 
 log = structlog.get_logger(__name__)

@@ -16,6 +16,8 @@ from schemas.calls import (
 )
 from schemas.feedback import FeedbackGiven
 from schemas.health import AlertRaised, AlertState, HealthEvent, HealthOutcome, RateLimits
+from schemas.idempotency import IdempotencyClaim
+from schemas.keys import KeyIssued, KeyRole
 from schemas.ledger import CostEvent, CostKind, CostTotal, PricingStatus
 from schemas.outcomes import CacheState, DeadLetter, ErrorInfo, InferenceResponse, ResponseChunk, ResponseStatus
 from schemas.requests import (
@@ -31,8 +33,8 @@ from schemas.requests import (
     ToolCall,
 )
 from schemas.routing import CachedAnswer, Candidate, CandidateUse, Fallback, RequestRouted, Scored
-from schemas.semantic import SemanticEntry
-from schemas.state import AdjustedState, Awaited, CallState, CircuitState, DispatchChange, RequestPhase, RequestState
+from schemas.semantic import Agreement, Compared, Comparison, SemanticEntry
+from schemas.state import AdjustedState, Awaited, CallState, CircuitState, DispatchChange, RequestPhase, RequestState, Wait
 
 AT = datetime(2026, 1, 31, 15, 4, 5, 678901, UTC)
 LATER = AT + timedelta(seconds=90)
@@ -158,7 +160,7 @@ EXAMPLES = {
             stream=True,
             candidates=(
                 Candidate("openai/gpt-4o-mini", "openai", "gpt-4o-mini", 60_000, 4_096, 2_600_000),
-                Candidate("ollama/llama3.2", "ollama", "llama3.2", 300_000, 8_192, None, 131_072, CandidateUse.CONTEXT, 0.75),
+                Candidate("ollama/llama3", "ollama", "llama3", 300_000, 8_192, None, 131_072, CandidateUse.CONTEXT, 0.75, 1_500),
             ),
             cache_key="c0ffee",
             cache_ttl_s=3_600,
@@ -176,6 +178,7 @@ EXAMPLES = {
             ),
             flight_key="c0ffee",
             hedge_after_ms=1_500,
+            compare=Comparison("acme:auto:c0ffee", bytes(range(32)), 1.25, "wordllama"),
             fallback=Fallback(
                 CachedAnswer(_OUTPUT, "openai", "openai/gpt-4o-mini", "gpt-4o-mini", AT), "Please try again later."
             ),
@@ -265,6 +268,7 @@ EXAMPLES = {
             metadata={"trace": "t-1"},
             served_by="req-0",
             similarity=0.9375,
+            compare=Comparison("acme:auto:c0ffee", bytes(range(32)), 1.25, "wordllama"),
             arm="b",
         ),
         CostEvent(
@@ -294,6 +298,7 @@ EXAMPLES = {
             replaces_estimate=True,
             served_by="req-0",
             arm="b",
+            input_tokens_estimate=1_200,
         ),
         _TOTAL,
         DispatchChange(
@@ -317,6 +322,7 @@ EXAMPLES = {
                 awaited=(Awaited(2, 1), Awaited(3, 0)),
                 hedge_at=AT,
                 too_long=True,
+                waits=(Wait(1, LATER),),
             ),
             call=CallState(
                 call_id="call-1",
@@ -420,6 +426,23 @@ EXAMPLES = {
             vector=b"\x00\x00\x80\x3f",
             embedder="wordllama",
             stored_at=AT,
+            expires_at=LATER,
+            compared=Compared("req-2", 1.25, Agreement.ALIKE),
+        ),
+        KeyIssued(
+            key_id="0a1b2c3d4e5f",
+            tenant="acme",
+            roles=(KeyRole.PUBLISH, KeyRole.READ),
+            mac="c0ffee",
+            note="the shop",
+            created_at=AT,
+            revoked_at=LATER,
+        ),
+        IdempotencyClaim(
+            request_id="req-1",
+            tenant="acme",
+            body_digest=bytes(range(32)),
+            made_at=AT,
             expires_at=LATER,
         ),
     )

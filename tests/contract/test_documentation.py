@@ -31,7 +31,7 @@ from tests.contract.records import EXAMPLES
 from tests.contract.wire_names import provider_variables, setting_variables
 from tests.fakes.stack import embedded_kafka
 
-PUBLISH, READ = (block for block in blocks("python") if block.page == "README.md")
+PUBLISH, READ = (block for block in blocks("python") if block.page == "README.md" and "confluent_kafka" in block.code)
 EXTENDED_TIMEOUT_S = 60
 
 

@@ -11,7 +11,7 @@ from packaging.version import Version
 
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
-FILES = ("base", "build", "dev")
+FILES = ("base", "build", "dev", "minilm")
 _PIN = re.compile(r"^(?P<name>[a-z0-9][a-z0-9._-]*)==(?P<version>[^\s;]+)(?: ; (?P<marker>[^\\]+?))? \\$")
 _HASH = re.compile(r"^    --hash=sha256:[0-9a-f]{64}( \\)?$")
 
@@ -51,6 +51,7 @@ def test_pins_meet_what_the_project_asks_for() -> None:
     project = PROJECT["project"]
     assert unmet(project["dependencies"], PINS["base"]) == []
     assert unmet([*project["dependencies"], *project["optional-dependencies"]["dev"]], PINS["dev"]) == []
+    assert unmet([*project["dependencies"], *project["optional-dependencies"]["minilm"]], PINS["minilm"]) == []
     assert unmet(PROJECT["build-system"]["requires"], PINS["build"]) == []
 
 
@@ -67,6 +68,7 @@ def test_the_file_for_builds_asks_for_what_the_project_does() -> None:
 def test_the_same_package_has_the_same_version_everywhere() -> None:
     for package, version in PINS["base"].items():
         assert PINS["dev"][package] == version
+        assert PINS["minilm"][package] == version
     for package, version in PINS["build"].items():
         assert PINS["dev"].get(package, version) == version
 

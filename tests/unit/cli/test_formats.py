@@ -3,14 +3,14 @@ import json
 
 import pytest
 
+from processors.api.bad_request import BadRequest
 from schemas.requests import CacheMode, InferenceRequest, Operation, SpeedPriority, ToolCall
 from streams.cli.formats import Defaults, Format, Parser, digest
-from streams.cli.openai_batch import BadLine
 
 DEFAULTS = Defaults(source="src", tenant="acme", model="auto")
 
 
-def parse(*lines: str | bytes, form: Format = Format.AUTO) -> list[tuple[int, InferenceRequest | BadLine]]:
+def parse(*lines: str | bytes, form: Format = Format.AUTO) -> list[tuple[int, InferenceRequest | BadRequest]]:
     parser = Parser(form, DEFAULTS)
     raw = [line if isinstance(line, bytes) else line.encode() for line in lines]
     return [(parsed.number, parsed.request) for line in raw if (parsed := parser.line(line)) is not None]
@@ -24,7 +24,7 @@ def one(line: str | bytes, form: Format = Format.AUTO) -> InferenceRequest:
 
 def bad(line: str | bytes, form: Format = Format.JSON) -> str:
     [(_, request)] = parse(line, form=form)
-    assert isinstance(request, BadLine)
+    assert isinstance(request, BadRequest)
     return str(request)
 
 
@@ -49,7 +49,7 @@ def test_the_first_line_that_is_not_blank_decides_for_all():
 
 def test_a_line_cut_short_is_bad_and_the_next_one_is_read():
     found = parse('{"messages": [{"role": "user", "con\n', '{"messages": [{"role": "user", "content": "b"}]}\n')
-    assert isinstance(found[0][1], BadLine)
+    assert isinstance(found[0][1], BadRequest)
     assert found[1][1].messages[0].content == "b"
 
 
@@ -170,7 +170,7 @@ def test_batch_chat():
     assert request.stream is True
     assert json.loads(request.tools_json)[0]["function"]["name"] == "f"
     assert json.loads(request.tool_choice_json) == "auto"
-    assert json.loads(request.extra_json) == {"logprobs": True, "n": 1}
+    assert json.loads(request.extra_json) == {"logprobs": True}
     assert request.metadata == {"a": "b"}
 
 

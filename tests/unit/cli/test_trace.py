@@ -1,8 +1,8 @@
 import pytest
 
+from processors.api.bad_request import BadRequest
 from schemas.errors import SettingsError
 from schemas.requests import CacheMode
-from streams.cli.openai_batch import BadLine
 from streams.cli.trace import Row, read_trace, request_of
 from streams.simulator.sizes import of_marker
 
@@ -32,7 +32,7 @@ def test_columns_may_stand_in_any_order_with_others_between():
 def test_a_bad_row_is_named_and_the_next_one_is_read(line, why):
     bad, good = read_trace([HEADER, line, "2023-11-16,1,1\n"])
     assert bad[0] == 2
-    assert isinstance(bad[1], BadLine)
+    assert isinstance(bad[1], BadRequest)
     assert why in str(bad[1])
     assert isinstance(good, Row)
 

@@ -1,0 +1,139 @@
+"""Reads short stretches of the log for whoever asks about one request: by time or by offset, bounded, without a group."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import structlog
+from aiokafka import AIOKafkaConsumer
+from aiokafka.errors import KafkaError
+from aiokafka.structs import TopicPartition
+
+from processors.api.refusals import RETRY_AFTER_S, Refusal
+from streams.edge.principal import Refused
+from streams.runtime import Runtime
+
+log = structlog.get_logger(__name__)
+
+Record: TypeAlias = Any  # aiokafka's ConsumerRecord, which has no types
+
+AT_ONCE = 4
+"""So many stretches are read at the same time in a process, with a consumer each."""
+READ_WITHIN_S = 15.0
+_POLL_MS = 200
+_TURN = 500
+_FETCH_WAIT_MS = 20  # a fetch that waits at an end would hold up the next stretch's
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """A part of a partition: from an offset, or else from a time on; to the end, or to the first record after `until_ms`."""
+
+    topic: str
+    partition: int
+    since_ms: int = 0
+    offset: int | None = None
+    until_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What was kept. `offset` is where to go on in the only stretch, None when all was read."""
+
+    records: list[Record]
+    offset: int | None = None
+
+
+class LogReading:
+    """A few consumers, each used by one reader at a time."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+        self._turns = asyncio.Semaphore(AT_ONCE)
+        self._idle: list[Any] = []
+
+    @contextlib.asynccontextmanager
+    async def open(self) -> AsyncIterator["LogReading"]:
+        try:
+            yield self
+        finally:
+            for consumer in self._idle:
+                await consumer.stop()
+
+    async def read(
+        self, stretches: Iterable[Stretch], keep: Callable[[Record], bool], *, most: int = 1_000, most_bytes: int = 8_000_000
+    ) -> Found:
+        """What `keep` says yes to, until there are `most` records, or so many bytes. Raises Refused while Kafka is away."""
+        try:
+            async with self._turns, asyncio.timeout(READ_WITHIN_S), self._consumer() as consumer:
+                return await _read(consumer, list(stretches), keep, most, most_bytes)
+        except (KafkaError, TimeoutError) as error:
+            log.warning("edge_log_unread", error=type(error).__name__, next_step="check the broker")
+            message = "the log could not be read in time: try again"
+            raise Refused(Refusal(503, "log_unavailable", message, retry_after_s=RETRY_AFTER_S)) from error
+
+    @contextlib.asynccontextmanager
+    async def _consumer(self) -> AsyncIterator[Any]:
+        consumer = self._idle.pop() if self._idle else await self._new()
+        try:
+            yield consumer
+        except BaseException:
+            await consumer.stop()
+            raise
+        consumer.unsubscribe()
+        self._idle.append(consumer)
+
+    async def _new(self) -> Any:
+        settings = self._runtime.settings
+        consumer = AIOKafkaConsumer(
+            bootstrap_servers=self._runtime.bootstrap_servers,
+            client_id=f"{settings.app}-{self._runtime.role}-lookup",
+            enable_auto_commit=False,
+            isolation_level="read_committed",
+            fetch_max_wait_ms=_FETCH_WAIT_MS,
+            **settings.kafka_security(),
+        )
+        try:
+            await consumer.start()
+        except BaseException:
+            await consumer.stop()
+            raise
+        return consumer
+
+
+async def _read(consumer: Any, stretches: list[Stretch], keep: Callable[[Record], bool], most: int, most_bytes: int) -> Found:
+    by_place = {TopicPartition(each.topic, each.partition): each for each in stretches}
+    consumer.assign(list(by_place))
+    ends = await consumer.end_offsets(list(by_place))
+    starts = await _starts(consumer, by_place, ends)
+    for place, offset in starts.items():
+        consumer.seek(place, offset)
+    pending = {place for place, offset in starts.items() if offset < ends[place]}
+    kept: list[Record] = []
+    size = 0
+    while pending:
+        for place, records in (await consumer.getmany(*pending, timeout_ms=_POLL_MS, max_records=_TURN)).items():
+            for record in records:
+                if record.offset >= ends[place] or _is_after(record, by_place[place].until_ms):
+                    pending.discard(place)
+                    break
+                if keep(record):
+                    kept.append(record)
+                    size += len(record.value or b"")
+                    if len(kept) >= most or size >= most_bytes:
+                        return Found(kept, record.offset + 1)
+        pending = {place for place in pending if await consumer.position(place) < ends[place]}
+    return Found(kept)
+
+
+async def _starts(consumer: Any, by_place: dict[Any, Stretch], ends: dict[Any, int]) -> dict[Any, int]:
+    by_time = {place: each.since_ms for place, each in by_place.items() if each.offset is None}
+    found = await consumer.offsets_for_times(by_time) if by_time else {}
+    timed = {place: ends[place] if found.get(place) is None else found[place].offset for place in by_time}
+    return timed | {place: each.offset for place, each in by_place.items() if each.offset is not None}
+
+
+def _is_after(record: Record, until_ms: int | None) -> bool:
+    return until_ms is not None and record.timestamp > until_ms

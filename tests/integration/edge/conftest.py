@@ -1,0 +1,76 @@
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.integration.cli.command import COMMAND, Penstock, environment
+
+
+@dataclass(slots=True)
+class Edge:
+    """A stack with two edge processes on one port, and keys to it."""
+
+    url: str
+    data_dir: Path
+    penstock: Penstock
+    _keys: dict[tuple[str, ...], str] = field(default_factory=dict)
+
+    def key(self, tenant: str, *roles: str) -> str:
+        """A key of the tenant with these roles (publish and read, if none is named); the same one for the same wish."""
+        if (wish := (tenant, *roles)) not in self._keys:
+            chosen = [part for role in roles for part in ("--role", role)]
+            done = self.penstock("keys", "create", "--tenant", tenant, *chosen, "--json")
+            assert done.code == 0, done.err
+            self._keys[wish] = json.loads(done.out)["key"]
+            self._until_known(self._keys[wish])
+        return self._keys[wish]
+
+    def client(self, tenant: str = "acme", *roles: str, timeout: float = 30.0) -> httpx.Client:
+        return httpx.Client(base_url=self.url, headers={"authorization": f"Bearer {self.key(tenant, *roles)}"}, timeout=timeout)
+
+    def pids(self) -> list[int]:
+        """The processes of the edge that run now."""
+        parts = json.loads((self.data_dir / "stack.json").read_text())["parts"]
+        return [part["pid"] for name, part in parts.items() if name.startswith("edge-")]
+
+    def _until_known(self, key: str) -> None:
+        """Every process follows the keys by itself: wait until none refuses this one."""
+        give_up, known = time.monotonic() + 20, 0
+        while known < 8:
+            assert time.monotonic() < give_up, "the edge does not accept a key that was created"
+            answer = httpx.get(f"{self.url}/v1/models", headers={"authorization": f"Bearer {key}"})
+            known = known + 1 if answer.status_code != 401 else 0
+
+
+@pytest.fixture(scope="package")
+def edge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Edge]:
+    cwd = tmp_path_factory.mktemp("edge")
+    data_dir, log = cwd / "data", cwd / "up.log"
+    argv = (*COMMAND, "up", "--data-dir", str(data_dir), "--providers", "openai,anthropic", "--workers", "edge=2")
+    with log.open("w") as out:
+        process = subprocess.Popen(argv, cwd=cwd, env=environment(), stdout=out, stderr=subprocess.STDOUT, text=True)
+    try:
+        give_up = time.monotonic() + 120
+        while "penstock ask" not in log.read_text():
+            assert process.poll() is None, log.read_text()
+            assert time.monotonic() < give_up, log.read_text()
+            time.sleep(0.1)
+        parts = json.loads((data_dir / "stack.json").read_text())["parts"]
+        yield Edge(parts["edge-0"]["address"], data_dir, Penstock(cwd, ("--data-dir", str(data_dir))))
+    finally:
+        if process.poll() is None:
+            process.send_signal(signal.SIGTERM)
+            try:
+                process.wait(40)
+            except subprocess.TimeoutExpired:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(process.pid, signal.SIGKILL)
+                process.wait(10)
