@@ -6,24 +6,21 @@ Each stage has a stack of its own, with two processes a role. Every figure stand
 when one does not hold. `docs/benchmarks.md` says how to read them.
 """
 
-import argparse
 import asyncio
 import json
 import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 import uvloop
 from choices_stages import exact_hit, failover, hit_rate, limits, look_up, resilience
 from choices_stages.figures import Figure
 from choices_stages.sizes import QUICK, Sizes
-from machine import ROOT, described
+from machine import described
+from options import or_exit, parsed, write
 from rich.console import Console
 from rich.table import Table
-
-from schemas.errors import SettingsError
 
 STAGES: Mapping[str, Callable[[Sizes], Awaitable[list[Figure]]]] = {
     "failover": failover.measure,
@@ -37,24 +34,12 @@ _out = Console(stderr=True)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="a small round of everything, to see whether it works")
-    parser.add_argument("--only", metavar="STAGE,…", help=f"of {', '.join(STAGES)}")
-    parser.add_argument("--output", type=Path, default=ROOT / "bench" / "results" / "choices.json")
-    arguments = parser.parse_args()
-    wanted = arguments.only.split(",") if arguments.only else list(STAGES)
-    if unknown := [stage for stage in wanted if stage not in STAGES]:
-        parser.error(f"there is no stage {', '.join(unknown)}")
-    about, sizes = described(), QUICK if arguments.quick else Sizes()
+    options = parsed(__doc__, STAGES, output="choices.json", many_rounds=False)
+    about, sizes = described(), QUICK if options.quick else Sizes()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        try:
-            figures = runner.run(run([stage for stage in STAGES if stage in wanted], sizes))
-        except SettingsError as error:
-            sys.exit(str(error))
-    arguments.output.parent.mkdir(parents=True, exist_ok=True)
-    arguments.output.write_text(text_of({**about, "quick": arguments.quick, "stages": wanted}, figures), encoding="utf-8")
+        figures = or_exit(lambda: runner.run(run(options.wanted, sizes)))
+    write(text_of({**about, "quick": options.quick, "stages": options.wanted}, figures), options)
     show(about, figures)
-    _out.print(f"written to {arguments.output}")
     sys.exit(any(figure.holds is False for figure in figures))
 
 

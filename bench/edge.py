@@ -6,7 +6,6 @@ Every request differs, so that no cache answers. `added_ms` are medians beside t
 same round; `first_token_added_ms` likewise for streams. `docs/benchmarks.md` says what the figures compare.
 """
 
-import argparse
 import asyncio
 import json
 import os
@@ -14,18 +13,17 @@ import statistics
 import sys
 from contextlib import AsyncExitStack
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any
 
 import psutil
 from gateways import MODEL, Gateway, Skipped, litellm, portkey, running
 from http_load import Ask
 from machine import ROOT, described
+from options import or_exit, parsed, write
 from rich.console import Console
 from rich.table import Table
 from rig import PROVIDER, SERVICES, Rig, data_dir, open_rig, show_trouble
 
-from schemas.errors import SettingsError
 from streams.embedded.ports import free_port
 
 PEERS = {"litellm": litellm, "portkey": portkey}
@@ -61,24 +59,11 @@ class Samples:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="one small round")
-    parser.add_argument("--only", metavar="PEER,…", help=f"of {', '.join(PEERS)}")
-    parser.add_argument("--rounds", type=int, metavar="N")
-    parser.add_argument("--output", type=Path, default=ROOT / "bench" / "results" / "edge.json")
-    arguments = parser.parse_args()
-    wanted = arguments.only.split(",") if arguments.only else list(PEERS)
-    if unknown := [name for name in wanted if name not in PEERS]:
-        parser.error(f"there is no peer {', '.join(unknown)}")
-    rounds = arguments.rounds or (1 if arguments.quick else 3)
-    try:
-        result = asyncio.run(run(wanted, rounds=rounds, requests=400 if arguments.quick else 2_000))
-    except SettingsError as error:
-        sys.exit(str(error))
-    arguments.output.parent.mkdir(parents=True, exist_ok=True)
-    arguments.output.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    options = parsed(__doc__, PEERS, output="edge.json")
+    rounds = options.rounds or (1 if options.quick else 3)
+    result = or_exit(lambda: asyncio.run(run(options.wanted, rounds=rounds, requests=400 if options.quick else 2_000)))
+    write(json.dumps(result, indent=2) + "\n", options)
     show(result)
-    _out.print(f"written to {arguments.output}")
 
 
 async def run(wanted: list[str], *, rounds: int, requests: int) -> dict[str, Any]:

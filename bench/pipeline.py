@@ -6,49 +6,33 @@ Rounds are interleaved, so that what else the machine does falls on all alike: r
 rounds; every sample is in the JSON. `docs/benchmarks.md` says how to read it.
 """
 
-import argparse
 import asyncio
 import json
 import statistics
-import sys
 import time
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
-from machine import ROOT, described
+from machine import described
+from options import or_exit, parsed, write
 from rich.console import Console
 from rich.table import Table
 from rig import Rig, data_dir, open_rig, show_trouble
 from stages import QUICK, STAGES, Sizes
-
-from schemas.errors import SettingsError
 
 ALWAYS = ("warm-up", "verify")
 _out = Console(stderr=True)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="one small round of everything, in about a minute")
-    parser.add_argument("--only", metavar="STAGE,…", help=f"of {', '.join(s for s in STAGES if s not in ALWAYS)}")
-    parser.add_argument("--rounds", type=int, metavar="N")
-    parser.add_argument("--output", type=Path, default=ROOT / "bench" / "results" / "latest.json")
-    arguments = parser.parse_args()
-    wanted = arguments.only.split(",") if arguments.only else list(STAGES)
-    if unknown := [stage for stage in wanted if stage not in STAGES]:
-        parser.error(f"there is no stage {', '.join(unknown)}")
-    sizes = QUICK if arguments.quick else Sizes()
-    if arguments.rounds:
-        sizes = replace(sizes, rounds=arguments.rounds)
-    try:
-        result = asyncio.run(run([s for s in STAGES if s in wanted or s in ALWAYS], sizes))
-    except SettingsError as error:
-        sys.exit(str(error))
-    arguments.output.parent.mkdir(parents=True, exist_ok=True)
-    arguments.output.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    options = parsed(__doc__, (s for s in STAGES if s not in ALWAYS), output="latest.json")
+    sizes = QUICK if options.quick else Sizes()
+    if options.rounds:
+        sizes = replace(sizes, rounds=options.rounds)
+    stages = [s for s in STAGES if s in options.wanted or s in ALWAYS]
+    result = or_exit(lambda: asyncio.run(run(stages, sizes)))
+    write(json.dumps(result, indent=2) + "\n", options)
     show(result)
-    _out.print(f"written to {arguments.output}")
 
 
 async def run(stages: list[str], sizes: Sizes) -> dict[str, Any]:
