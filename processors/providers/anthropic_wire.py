@@ -7,6 +7,7 @@ from typing import Any
 
 import orjson
 
+from processors.providers import foreign
 from processors.providers.contract import Completion, Failed, ProviderCall
 from processors.providers.failures import malformed
 from processors.providers.prompts import (
@@ -60,7 +61,7 @@ def to_wire(call: ProviderCall, *, stream: bool) -> dict[str, Any]:
     if call.order.operation is Operation.TEXT_COMPLETION:
         request = completion_as_chat(request)
     extra = given_object(request.extra_json, "extra_json")
-    body = {k: v for k, v in extra.items() if k not in _OURS | _REFUSED}
+    body = {k: v for k, v in extra.items() if k not in _OURS | _REFUSED | foreign.OPENAIS}
     body |= {"model": call.order.model, "max_tokens": output_bound(call.order, request) or _DEFAULT_MAX_TOKENS}
     if request.sampling.stop:
         body["stop_sequences"] = list(request.sampling.stop)

@@ -8,6 +8,7 @@ from typing import Any
 
 import orjson
 
+from processors.providers import foreign
 from processors.providers.contract import Completion, Failed, ProviderCall
 from processors.providers.failures import malformed
 from processors.providers.prompts import (
@@ -57,7 +58,8 @@ def to_wire(call: ProviderCall, *, stream: bool) -> tuple[str, dict[str, Any]]:
         return f"/models/{model}:batchEmbedContents", {"requests": _embedding_requests(request, model)}
     if call.order.operation is Operation.TEXT_COMPLETION:
         request = completion_as_chat(request)
-    body = given_object(request.extra_json, "extra_json")
+    extra = given_object(request.extra_json, "extra_json")
+    body = {k: v for k, v in extra.items() if k not in foreign.OPENAIS | foreign.ANTHROPICS | {"parallel_tool_calls"}}
     system = [text_of(m) for m in request.messages if m.role in _SYSTEM_ROLES]
     if system:
         body["systemInstruction"] = {"parts": [{"text": part} for part in system]}
@@ -82,7 +84,7 @@ def _generation_config(call: ProviderCall, request: InferenceRequest) -> dict[st
         "frequencyPenalty": sampling.frequency_penalty,
     }
     wanted = given_object(request.response_format_json, "response_format_json")
-    if wanted.get("type") in {"json_object", "json_schema"}:
+    if wanted.get("type") in ("json_object", "json_schema"):
         config |= {"responseMimeType": "application/json", "responseJsonSchema": json_schema_of(wanted)}
     return {name: value for name, value in config.items() if value is not None}
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlsplit
 
+from processors.providers import foreign
 from processors.providers.contract import Completion, Failed, ProviderCall
 from processors.providers.failures import malformed
 from processors.providers.prompts import Unaskable, completion_as_chat, given, given_object, output_bound, prompt_of
@@ -65,7 +66,9 @@ def to_wire(call: ProviderCall, dialect: Dialect, *, stream: bool) -> tuple[str,
         and not any(w in order.model for w in _COMPLETION_MODELS)
     ):
         order, request = replace(order, operation=Operation.CHAT), completion_as_chat(request)
-    body = {k: v for k, v in given_object(request.extra_json, "extra_json").items() if k not in _OURS}
+    # Compatible servers know parameters that OpenAI does not, `top_k` among them.
+    dropped = _OURS | foreign.ANTHROPICS if dialect.reasons else _OURS
+    body = {k: v for k, v in given_object(request.extra_json, "extra_json").items() if k not in dropped}
     body["model"] = order.model
     if order.operation is Operation.EMBEDDINGS:
         if not request.input:

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from processors.providers import anthropic_wire, google_wire, ollama_wire
+from processors.providers import anthropic_wire, google_wire, ollama_wire, openai_wire
 from processors.providers.prompts import NotOffered, Unaskable
 from schemas.requests import ContentPart, Message, Operation, Sampling, ToolCall
 from tests.unit.providers.calls import call, order
@@ -81,6 +81,27 @@ def test_anthropic_refuses_sampling_so_it_gets_none():
     body = anthropic_wire.to_wire(asked, stream=False)
     assert not {"temperature", "top_p", "top_k"} & body.keys()
     assert body["service_tier"] == "auto"
+
+
+def test_what_only_one_api_knows_does_not_reach_another():
+    """`auto` sends a request to whoever is best: what was meant for one provider would be another's error."""
+    known = {"reasoning_effort": "low", "logit_bias": {"1": 2}, "thinking": {"type": "enabled"}, "service_tier": "auto"}
+    foreign = call(extra_json=json.dumps(known))
+    to_anthropic = anthropic_wire.to_wire(foreign, stream=False)
+    _, to_google = google_wire.to_wire(foreign, stream=False)
+    _, to_openai = openai_wire.to_wire(foreign, openai_wire.dialect_of("https://api.openai.com/v1"), stream=False)
+    _, to_compatible = openai_wire.to_wire(foreign, openai_wire.dialect_of("http://127.0.0.1:8000/v1"), stream=False)
+    assert {"thinking", "service_tier"} <= to_anthropic.keys()
+    assert not {"reasoning_effort", "logit_bias"} & to_anthropic.keys()
+    assert not {"reasoning_effort", "logit_bias", "thinking"} & to_google.keys()
+    assert {"reasoning_effort", "logit_bias", "service_tier"} <= to_openai.keys()
+    assert "thinking" not in to_openai
+    assert {"reasoning_effort", "logit_bias", "thinking"} <= to_compatible.keys()
+
+
+def test_a_response_format_of_no_known_type_asks_google_for_nothing():
+    _, body = google_wire.to_wire(call(response_format_json='{"type":[]}'), stream=False)
+    assert "responseMimeType" not in body["generationConfig"]
 
 
 def test_anthropic_has_no_embeddings():
