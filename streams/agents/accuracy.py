@@ -14,7 +14,7 @@ from schemas.errors import RecordError
 from schemas.feedback import FeedbackGiven
 from schemas.ledger import CostEvent
 from streams import clock, metrics, topics
-from streams.agents.health_follow import Follower
+from streams.follower import Follower
 from streams.runtime import Runtime
 
 log = structlog.get_logger(__name__)

@@ -13,7 +13,7 @@ from schemas.health import AlertRaised, AlertState
 from schemas.ledger import CostEvent, CostKind, PricingStatus
 from schemas.outcomes import DeadLetter
 from streams import clock, topics
-from streams.agents.health_follow import Follower
+from streams.follower import Follower
 from streams.runtime import Runtime
 
 log = structlog.get_logger(__name__)

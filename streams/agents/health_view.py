@@ -11,7 +11,7 @@ from processors.health.fold import UNKNOWN, DeploymentHealth, fold
 from schemas.errors import RecordError
 from schemas.health import HealthEvent
 from streams import clock, topics
-from streams.agents.health_follow import Follower
+from streams.follower import Follower
 from streams.runtime import Runtime
 
 log = structlog.get_logger(__name__)

@@ -23,8 +23,8 @@ from schemas.deployments import TenantSettings
 from schemas.errors import RecordError
 from schemas.semantic import Comparison, SemanticEntry
 from streams import clock, topics
-from streams.agents.health_follow import Follower
 from streams.embedding.choice import semantic_embedder
+from streams.follower import Follower
 from streams.publisher import Outgoing
 from streams.runtime import Runtime
 from streams.stores.recent import Recent

@@ -40,12 +40,12 @@ class Labelled:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        request_id = new_id("req")
-        scope.setdefault("state", {})["request_id"] = request_id
+        state = scope.setdefault("state", {})
+        state["request_id"] = new_id("req")
 
         async def labelled(message: Message) -> None:
             if message["type"] == "http.response.start":
-                label = request_id.encode()
+                label = state["request_id"].encode()  # a request that comes again has the id of its first time
                 message["headers"] = [*message.get("headers", ()), (b"x-request-id", label), (b"request-id", label)]
             await send(message)
 
@@ -75,7 +75,7 @@ async def _refused(http: Request, error: Refused) -> Response:
 
 async def _http_error(http: Request, error: HTTPException) -> Response:
     code = {404: "unknown_path", 405: "method_not_allowed"}.get(error.status_code, "invalid_request")
-    message = f"{http.method} {http.url.path[:200]}: {error.detail}; GET /openapi.json lists every path"
+    message = f"{http.method} {http.url.path[:200]}: {error.detail}; docs/edge.md lists the paths"
     return refusal_response(http, Refusal(error.status_code, code, message))
 
 

@@ -27,8 +27,8 @@ from schemas.idempotency import IdempotencyClaim
 from schemas.requests import InferenceRequest
 from schemas.serde import Codec
 from streams import clock, topics
-from streams.agents.health_follow import Follower
 from streams.edge.principal import Refused
+from streams.follower import Follower
 from streams.publisher import Outgoing
 from streams.runtime import Runtime
 

@@ -50,7 +50,7 @@ class AskingOnce(Asking):
     async def _publish(self, request: InferenceRequest, waiting: Waiting, headers: Mapping[str, str], *, join: bool) -> Asked:
         # A request that cannot be asked claims nothing.
         if (key := key_of(headers)) is None or problems(request):
-            return await super().publish(request, waiting, headers)
+            return await self._publish_now(request, waiting, headers)
         try:
             digest = body_digest(self._requests, request)
         except MalformedRecord as error:
@@ -59,7 +59,7 @@ class AskingOnce(Asking):
         if claim is None:
             claim = await self._claims.claim(request.tenant, key, request.request_id, digest)
             if claim.request_id == request.request_id:
-                return await super().publish(request, waiting, headers)
+                return await self._publish_now(request, waiting, headers)
         if claim.body_digest != digest:
             message = "this Idempotency-Key was sent with another request before: use a new key for a new request"
             raise Refused(Refusal(422, "idempotency_key_reused", message))
@@ -68,13 +68,18 @@ class AskingOnce(Asking):
         known = await self._lineages.find(request.tenant, claim.request_id)
         if known is None:
             _may_be_published(claim)
-            return await super().publish(request, waiting, headers)
+            return await self._publish_now(request, waiting, headers)
         if known.final is not None:
             waiting.pieces.put_nowait(known.final)
             return Asked(request, waiting, time.monotonic() + _REPLAYED_WITHIN_S)
         if not join:
             raise _in_flight()
         return Asked(request, waiting, time.monotonic() + _seconds_left(known))
+
+    async def _publish_now(self, request: InferenceRequest, waiting: Waiting, headers: Mapping[str, str]) -> Asked:
+        asked = await super().publish(request, waiting, headers)
+        self._lineages.remember(asked.request)
+        return asked
 
 
 def under_its_claim(door: Door, claims: Claims, routes: Iterable[BaseRoute], paths: Iterable[str]) -> list[BaseRoute]:

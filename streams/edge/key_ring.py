@@ -9,9 +9,9 @@ import structlog
 from schemas.errors import RecordError
 from schemas.keys import KeyIssued
 from streams import topics
-from streams.agents.health_follow import Follower
 from streams.edge.principal import Principal
 from streams.edge.tokens import key_id_of, matches
+from streams.follower import Follower
 from streams.runtime import Runtime
 
 log = structlog.get_logger(__name__)

@@ -1,5 +1,6 @@
 """Finds one request of one tenant in the log: what it asked, its final response, and its whole lineage."""
 
+from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -28,11 +29,17 @@ _SKEW = timedelta(seconds=5)
 _SETTLED_WITHIN = timedelta(seconds=60)
 """Costs that are settled later after the answer are left to the ledger."""
 _MAX_ID_CHARS = 256
+_YOUNG = timedelta(seconds=60)
+"""An answer to a request of so long ago has not been forgotten by the mailbox."""
+_REMEMBERED = 10_000
 
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """A request that the log has. `since` is no later than its first record; one of the others is always there."""
+    """A request that the log has. `since` is no later than its first record.
+
+    Of `request` nothing but its deadline and `stream` is sure to be there; it is None where the final response was found first.
+    """
 
     request_id: str
     tenant: str
@@ -50,6 +57,16 @@ class Lineages:
         self._reading = reading
         self._requests = runtime.serde.of(InferenceRequest)
         self._responses = runtime.serde.of(InferenceResponse)
+        self._published: OrderedDict[tuple[str, str], InferenceRequest] = OrderedDict()
+
+    def remember(self, request: InferenceRequest) -> None:
+        """What this process has published needs no looking for; its prompt is not kept."""
+        name = (request.tenant, request.request_id)
+        self._published[name] = InferenceRequest(
+            request.request_id, request.tenant, request.model, stream=request.stream, deadline=request.deadline
+        )
+        if len(self._published) > _REMEMBERED:
+            self._published.popitem(last=False)
 
     async def find(self, tenant: str, request_id: str) -> Known | None:
         """The tenant's request; None for an unknown one and for another tenant's alike.
@@ -66,10 +83,12 @@ class Lineages:
                 return Known(request_id, tenant, (made_at or final.received_at) - _SKEW, None, final)
         if made_at is None:
             return None
-        request = await self._request(tenant, request_id, made_at)
+        request = self._published.get((tenant, request_id)) or await self._request(tenant, request_id, made_at)
         if request is None:
             return None
         since = made_at - _SKEW
+        if self._mailbox.caught_up and clock.now() - made_at < _YOUNG:
+            return Known(request_id, tenant, since, request, None)
         partition = partition_of(request_id, await self._runtime.publisher.partitions(topics.RESPONSES))
         until = None if request.deadline is None else _ms(request.deadline + 2 * _SETTLED_WITHIN)
         stretch = Stretch(topics.RESPONSES, partition, since_ms=_ms(since), until_ms=until)

@@ -2,7 +2,8 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Iterable
+import itertools
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -19,8 +20,8 @@ log = structlog.get_logger(__name__)
 
 Record: TypeAlias = Any  # aiokafka's ConsumerRecord, which has no types
 
-AT_ONCE = 4
-"""So many stretches are read at the same time in a process, with a consumer each."""
+AT_ONCE = 6
+"""So many readers read at the same time in a process, with a consumer each."""
 READ_WITHIN_S = 15.0
 _POLL_MS = 200
 _TURN = 500
@@ -52,38 +53,42 @@ class LogReading:
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
         self._turns = asyncio.Semaphore(AT_ONCE)
-        self._idle: list[Any] = []
+        self._idle: dict[frozenset[str], list[Any]] = {}
+        """By topics: a consumer that is given others asks the broker for metadata first."""
 
     @contextlib.asynccontextmanager
     async def open(self) -> AsyncIterator["LogReading"]:
         try:
             yield self
         finally:
-            for consumer in self._idle:
+            for consumer in itertools.chain.from_iterable(self._idle.values()):
                 await consumer.stop()
 
     async def read(
         self, stretches: Iterable[Stretch], keep: Callable[[Record], bool], *, most: int = 1_000, most_bytes: int = 8_000_000
     ) -> Found:
         """What `keep` says yes to, until there are `most` records, or so many bytes. Raises Refused while Kafka is away."""
+        by_place = {TopicPartition(each.topic, each.partition): each for each in stretches}
         try:
-            async with self._turns, asyncio.timeout(READ_WITHIN_S), self._consumer() as consumer:
-                return await _read(consumer, list(stretches), keep, most, most_bytes)
+            async with self._turns, asyncio.timeout(READ_WITHIN_S), self._consumer(by_place) as consumer:
+                return await _read(consumer, by_place, keep, most, most_bytes)
         except (KafkaError, TimeoutError) as error:
             log.warning("edge_log_unread", error=type(error).__name__, next_step="check the broker")
             message = "the log could not be read in time: try again"
             raise Refused(Refusal(503, "log_unavailable", message, retry_after_s=RETRY_AFTER_S)) from error
 
     @contextlib.asynccontextmanager
-    async def _consumer(self) -> AsyncIterator[Any]:
-        consumer = self._idle.pop() if self._idle else await self._new()
+    async def _consumer(self, places: Iterable[TopicPartition]) -> AsyncIterator[Any]:
+        idle = self._idle.setdefault(frozenset(place.topic for place in places), [])
+        consumer = idle.pop() if idle else await self._new()
         try:
+            consumer.assign(list(places))
             yield consumer
+            consumer.pause(*places)
         except BaseException:
             await consumer.stop()
             raise
-        consumer.unsubscribe()
-        self._idle.append(consumer)
+        idle.append(consumer)
 
     async def _new(self) -> Any:
         settings = self._runtime.settings
@@ -103,11 +108,14 @@ class LogReading:
         return consumer
 
 
-async def _read(consumer: Any, stretches: list[Stretch], keep: Callable[[Record], bool], most: int, most_bytes: int) -> Found:
-    by_place = {TopicPartition(each.topic, each.partition): each for each in stretches}
-    consumer.assign(list(by_place))
-    ends = await consumer.end_offsets(list(by_place))
-    starts = await _starts(consumer, by_place, ends)
+async def _read(
+    consumer: Any, by_place: Mapping[TopicPartition, Stretch], keep: Callable[[Record], bool], most: int, most_bytes: int
+) -> Found:
+    by_time = {place: each.since_ms for place, each in by_place.items() if each.offset is None}
+    ends, timed = await asyncio.gather(consumer.end_offsets(list(by_place)), _at_times(consumer, by_time))
+    starts = {
+        place: each.offset if each.offset is not None else timed.get(place, ends[place]) for place, each in by_place.items()
+    }
     for place, offset in starts.items():
         consumer.seek(place, offset)
     pending = {place for place, offset in starts.items() if offset < ends[place]}
@@ -128,11 +136,10 @@ async def _read(consumer: Any, stretches: list[Stretch], keep: Callable[[Record]
     return Found(kept)
 
 
-async def _starts(consumer: Any, by_place: dict[Any, Stretch], ends: dict[Any, int]) -> dict[Any, int]:
-    by_time = {place: each.since_ms for place, each in by_place.items() if each.offset is None}
+async def _at_times(consumer: Any, by_time: Mapping[TopicPartition, int]) -> dict[TopicPartition, int]:
+    """The first offsets at these times or later; without those places that have none."""
     found = await consumer.offsets_for_times(by_time) if by_time else {}
-    timed = {place: ends[place] if found.get(place) is None else found[place].offset for place in by_time}
-    return timed | {place: each.offset for place, each in by_place.items() if each.offset is not None}
+    return {place: at.offset for place, at in found.items() if at is not None}
 
 
 def _is_after(record: Record, until_ms: int | None) -> bool:

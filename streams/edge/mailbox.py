@@ -12,7 +12,7 @@ import structlog
 from schemas.errors import RecordError
 from schemas.outcomes import InferenceResponse, ResponseChunk
 from streams import topics
-from streams.agents.health_follow import Follower
+from streams.follower import Follower
 from streams.runtime import Runtime
 
 log = structlog.get_logger(__name__)

@@ -49,8 +49,14 @@ async def run(runtime: Runtime, stop: asyncio.Event, ready: Callable[[], None]) 
 
 
 def check(settings: Settings) -> None:
-    """Raises SettingsError when anybody could reach an edge that asks for no key."""
-    if settings.edge_insecure_local and not ip_address(settings.edge_address).is_loopback:
+    """Raises SettingsError for an address that is none, and when anybody could reach an edge that asks for no key."""
+    try:
+        loopback = ip_address(settings.edge_address).is_loopback
+    except ValueError as error:
+        raise SettingsError(
+            f"PENSTOCK_EDGE_ADDRESS is an IP address, such as 127.0.0.1, not {settings.edge_address!r}"
+        ) from error
+    if settings.edge_insecure_local and not loopback:
         raise SettingsError(
             f"--insecure-local serves without keys and may bind nothing but loopback, not {settings.edge_address}: "
             "leave it out and create keys (`penstock keys create`), or bind 127.0.0.1"

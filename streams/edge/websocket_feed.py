@@ -16,8 +16,8 @@ from schemas.ledger import CostEvent
 from schemas.outcomes import InferenceResponse, ResponseChunk
 from schemas.serde import Codec
 from streams import topics
-from streams.agents.health_follow import Follower
 from streams.cli.decoding import dumps
+from streams.follower import Follower
 from streams.runtime import Runtime
 
 log = structlog.get_logger(__name__)

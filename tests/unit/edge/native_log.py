@@ -59,6 +59,7 @@ class MemoryLog:
     lines: list[Line] = field(default_factory=list)
     followers: list[Callable[[Any], None]] = field(default_factory=list)
     serde: Serde = field(default_factory=Serde)
+    reads: int = 0
 
     async def send_all(self, records: Iterable[Outgoing]) -> None:
         for each in records:
@@ -84,6 +85,7 @@ class MemoryLog:
             follow(line)
 
     async def read(self, stretches: Sequence[Stretch], keep: Callable[[Any], bool], *, most: int = 1_000, **_: int) -> Found:
+        self.reads += 1
         kept = []
         for stretch in stretches:
             for line in self.lines:

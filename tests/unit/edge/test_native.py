@@ -5,7 +5,10 @@ import json
 import pytest
 
 from schemas.outcomes import ErrorInfo, ResponseStatus
+from schemas.requests import InferenceRequest, Message
 from streams import topics
+from streams.edge.door import new_id
+from streams.edge.mailbox import Mailbox
 from tests.unit.edge.native_log import MemoryLog, Process, chunk, final, streamed
 
 ASK = {"messages": [{"role": "user", "content": "Name a river."}], "stream": True}
@@ -148,3 +151,20 @@ def test_a_notice_before_the_answer_hides_nothing() -> None:
     client = Process(log).client()
     shown = client.get(client.post("/v1/requests", json=ASK).headers["location"])
     assert (shown.status_code, shown.json()["status"]) == (200, "queued")
+
+
+async def test_what_this_process_published_just_now_is_found_without_reading_the_log(monkeypatch: pytest.MonkeyPatch) -> None:
+    log = MemoryLog()
+    process = Process(log)
+    monkeypatch.setattr(Mailbox, "caught_up", True)
+    request = InferenceRequest(new_id("req"), "acme", "auto", messages=(Message("user", "Hi"),), stream=True)
+    with process.asking.waiting(request) as waiting:
+        await process.asking.publish(request, waiting, {})
+    reads = log.reads
+    known = await process.lineages.find("acme", request.request_id)
+    assert log.reads == reads
+    assert known is not None
+    assert known.request is not None
+    assert (known.request.stream, known.request.messages) == (True, ())
+    assert known.request.deadline is not None
+    assert await process.lineages.find("nosy", request.request_id) is None
