@@ -51,8 +51,9 @@ class Offsets:
     def problems(self, seen: Seen) -> Iterator[str]:
         """What is wrong with the samples, by what was seen of the records. Ask once everything has been read."""
         yield from _went_back(self.samples)
+        done = {partition: seen.done(partition) for partition in {sample.partition for sample in self.samples}}
         for sample in self.samples:
-            passed = seen.unfinished_before(sample.partition, sample.offset, sample.at)
+            passed = done[sample.partition].unfinished_before(sample.offset, sample.at)
             if passed is not None:
                 yield f"{sample.group} had committed {_place(sample)} before the record at offset {passed} was done"
                 return

@@ -3,8 +3,9 @@
 import asyncio
 import math
 import time
+from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, NamedTuple, Self
@@ -49,6 +50,22 @@ class Work(NamedTuple):
     tenant: str
     request_id: str
     attempt: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """`latest[i]`: of the records up to `offsets[i]`, when the last one was done, and its offset."""
+
+    offsets: Sequence[int]
+    latest: Sequence[tuple[float, int]]
+
+    def unfinished_before(self, offset: int, at: float) -> int | None:
+        """The offset of a record before `offset` of which nothing had been written down by `at`; None when there is none."""
+        place = bisect_left(self.offsets, offset) - 1
+        if place < 0:
+            return None
+        done_at, unfinished = self.latest[place]
+        return unfinished if done_at > at else None
 
 
 class Seen:
@@ -118,11 +135,14 @@ class Seen:
                 continue
         return True
 
-    def unfinished_before(self, partition: TopicPartition, offset: int, at: float) -> int | None:
-        """The offset of a record before `offset` of which nothing had been written down by `at`; None when there is none."""
-        return next(
-            (o for o, work in self.waiting[partition].items() if o < offset and self.done_at.get(work, math.inf) > at), None
-        )
+    def done(self, partition: TopicPartition) -> "Done":
+        """When the records of the partition had been dealt with, as far as has been read."""
+        latest: list[tuple[float, int]] = []
+        offsets = sorted(self.waiting[partition])
+        for offset in offsets:
+            ended = (self.done_at.get(self.waiting[partition][offset], math.inf), offset)
+            latest.append(max(latest[-1], ended) if latest else ended)
+        return Done(offsets, latest)
 
     def call_ids_of(self, request_id: str) -> list[str]:
         """The request's calls, in the order of their STARTED reports."""

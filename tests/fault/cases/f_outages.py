@@ -16,6 +16,7 @@ from tests.fault.load import Load, mixed
 from tests.fault.rig import Rig
 
 SHORT_DEADLINE_S = 3.0
+PINNED_ANSWERED, CLOSED_WITHIN_S = 10, 45.0
 ELSEWHERE_WITHIN_S = 2.5
 SETTLED_WITHIN_S, QUIET_S = 6.0, 0.5
 """Calls that were ordered before the circuits opened are made in this time; then there is a pause until the first probe."""
@@ -32,6 +33,16 @@ class Outage:
     drain_within_s: float = 60.0
 
 
+async def _all_closed(rig: Rig, pinned: Load) -> None:
+    """Return when no circuit is open from the outage of an earlier repeat: then nobody would be seen to probe in this one."""
+
+    def answered() -> bool:
+        return sum(a.status is ResponseStatus.OK for a in answers(rig, pinned)) >= PINNED_ANSWERED
+
+    if not await rig.seen.until(answered, CLOSED_WITHIN_S):
+        raise TimeoutError(f"the circuits of an earlier outage are still open after {CLOSED_WITHIN_S:g} s")
+
+
 async def outage(rig: Rig, *, of: Outage) -> Observed:
     """Providers answer 503 for a while. Without them all else goes on; without any all wait; in the end everybody is answered."""
     async with (
@@ -39,6 +50,7 @@ async def outage(rig: Rig, *, of: Outage) -> Observed:
         rig.load(1_000_000, per_s=4, make=Asking(of.providers[0], deadline_s=SHORT_DEADLINE_S)) as hasty,
     ):
         await rig.flowing(60)
+        await _all_closed(rig, hasty)
         begun = time.time()
         for provider in of.providers:
             await rig.profile(provider, {**CALM, "faults": [{"fault": "http_503"}]})
