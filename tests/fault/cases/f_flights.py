@@ -6,7 +6,7 @@ from functools import partial
 from schemas.ledger import CostKind
 from schemas.outcomes import CacheState, ResponseStatus
 from schemas.requests import InferenceRequest, Message, Preferences
-from tests.fault.case import CALM, FAST, OPENAI, Case, Observed, StackSpec
+from tests.fault.case import CALM, OPENAI, Case, Observed, StackSpec
 from tests.fault.load import Make
 from tests.fault.rig import Rig
 
@@ -60,7 +60,6 @@ CASES = [
         "S1",
         "1,000 identical requests at once over three workers of each kind",
         partial(shared, kill=None),
-        tags=frozenset({FAST}),
         stack=THREE,
     ),
     Case("S1-killed", "the same, and the worker that makes the call dies over it", partial(shared, kill="K7:1"), stack=THREE),

@@ -14,7 +14,7 @@ import pytest
 
 from tests.integration.cli.command import COMMAND, Penstock, environment
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = [pytest.mark.timeout(600), pytest.mark.slow]
 PATIENCE_S = 240.0  # of one command, where the machine has other work
 
 FIRST, SECOND, DEAR = "anthropic/claude-haiku-4-5", "openai/gpt-4o-mini", "openai/gpt-4o"

@@ -11,7 +11,7 @@ from streams.embedded.readiness import poll
 from tests.fakes.stack import embedded_kafka
 from tests.integration.embedded.test_kafka import make_topic
 
-pytestmark = pytest.mark.stack
+pytestmark = [pytest.mark.stack, pytest.mark.slow]
 
 PRODUCERS = 12
 KILLS = 3

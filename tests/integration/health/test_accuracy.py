@@ -17,7 +17,7 @@ from streams.publisher import Outgoing
 from tests.contract.records import EXAMPLES
 from tests.integration.health.conftest import Fleet, until
 
-pytestmark = pytest.mark.stack
+pytestmark = [pytest.mark.stack, pytest.mark.slow]
 
 
 @pytest.fixture

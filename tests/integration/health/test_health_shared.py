@@ -85,7 +85,7 @@ async def test_failing_calls_and_calls_of_unknown_price_are_told(fleet: Fleet) -
     assert sorted(await fleet.alerts()) == [("failing", "busy", "RAISED"), ("unknown_price", "new", "RAISED")]
 
 
-@pytest.mark.parametrize("ended", [0, 1])
+@pytest.mark.parametrize("ended", [pytest.param(0, marks=pytest.mark.slow), 1])
 async def test_whichever_of_two_members_ends_the_other_goes_on(fleet: Fleet, ended: int) -> None:
     async with fleet.watching(members=2) as members:
         await fleet.fail(fleet.busy, "unauthorized", 1)
