@@ -60,6 +60,17 @@ bench-peers: install ## measure HTTP gateways beside it, each in an environment 
 bench-choices: install ## measure failover, limits and the cache against what is asked; writes bench/results/choices.json
 	$(BIN)/python bench/choices.py
 
+.PHONY: bench-edge bench-edge-streams
+bench-edge: install ## measure the HTTP edge beside HTTP gateways; writes bench/results/edge.json
+	$(BIN)/python bench/edge.py
+
+bench-edge-streams: install ## 2,000 slow streams through the HTTP edge; writes bench/results/edge-streams.json
+	$(BIN)/python bench/edge_streams.py
+
+.PHONY: edge-fuzz
+edge-fuzz: install ## send the edge what its OpenAPI document allows and what not (MINUTES=10, SEED=n); fails on a 5xx
+	$(BIN)/python bench/edge_fuzz.py --minutes $(or $(MINUTES),10) $(if $(SEED),--seed $(SEED))
+
 .PHONY: eval-classify eval-routing eval-semantic
 eval-classify: install-dev ## task kinds on a file of prompts with categories (DATA=file); writes bench/results/classify.json
 	$(BIN)/python -m bench.classify.evaluate --data $(DATA)

@@ -9,11 +9,12 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import aiohttp
 import psutil
+from http_load import Ask
 from machine import ROOT
 
 HOME = ROOT / ".penstock" / "bench"
@@ -37,6 +38,22 @@ class Gateway:
     path: str = "/v1/chat/completions"
     headers: Mapping[str, str] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)
+
+
+async def asked(ask: Ask, name: str) -> dict[str, float]:
+    """The figures of a load that a process of its own puts on `name`. Raises RuntimeError when it fails."""
+    client = await asyncio.create_subprocess_exec(
+        sys.executable,
+        str(ROOT / "bench" / "http_load.py"),
+        json.dumps(asdict(ask)),
+        stdout=asyncio.subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    out, _ = await client.communicate()
+    if client.returncode:
+        raise RuntimeError(f"the load on {name} failed; see its message above")
+    found: dict[str, float] = json.loads(out)
+    return found
 
 
 async def litellm(simulator_url: str, port: int) -> Gateway:

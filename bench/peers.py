@@ -9,20 +9,17 @@ skipped, and the reason stands in the result. What they do and what the pipeline
 
 import asyncio
 import json
-import os
 import shutil
 import statistics
-import sys
 import tempfile
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import psutil
 from driver import PROMPT
-from gateways import MODEL, Gateway, Skipped, litellm, portkey, running
+from gateways import MODEL, Gateway, Skipped, asked, litellm, portkey, running
 from http_load import Ask
 from machine import ROOT, described
 from options import or_exit, parsed, write
@@ -109,17 +106,7 @@ async def _asked(gateway: Gateway, process: psutil.Process, requests: int) -> di
     """Rate, latency and CPU of a gateway, its child processes included."""
     before = _cpu_s(process)
     ask = Ask(gateway.port, gateway.path, gateway.headers, json.dumps(BODY), IN_FLIGHT, requests)
-    client = await asyncio.create_subprocess_exec(
-        sys.executable,
-        str(ROOT / "bench" / "http_load.py"),
-        json.dumps(asdict(ask)),
-        stdout=asyncio.subprocess.PIPE,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-    )
-    out, _ = await client.communicate()
-    if client.returncode:
-        raise RuntimeError(f"the load on {gateway.name} failed; see its message above")
-    found: dict[str, float] = json.loads(out)
+    found = await asked(ask, gateway.name)
     return {
         "rps": found["rps"],
         "latency_ms_p50": found["latency_ms_p50"],

@@ -31,6 +31,12 @@ _IDS: Mapping[int, tuple[str, int]] = {
     14: ("SemanticEntry", 1),
     15: ("KeyIssued", 1),
     16: ("IdempotencyClaim", 1),
+    17: ("CancelRequested", 1),
+    18: ("FilePart", 1),
+    19: ("BatchChanged", 1),
+    20: ("WebhookEndpoint", 1),
+    21: ("WebhookDelivery", 1),
+    22: ("RoutingConfigured", 1),
 }
 
 

@@ -18,11 +18,15 @@ import fastavro
 from fastavro.schema import SchemaParseException
 from pydantic import TypeAdapter, ValidationError
 
+from schemas.batches import BatchChanged
 from schemas.bounded import READS_A_BYTE, Bounded
 from schemas.calls import CallOrdered, CallReported
+from schemas.cancellation import CancelRequested
 from schemas.catalogue import Catalogue, RegisteredSchema
+from schemas.configuration import RoutingConfigured
 from schemas.errors import MalformedRecord
 from schemas.feedback import FeedbackGiven
+from schemas.files import FilePart
 from schemas.health import AlertRaised, HealthEvent
 from schemas.idempotency import IdempotencyClaim
 from schemas.keys import KeyIssued
@@ -32,6 +36,7 @@ from schemas.requests import InferenceRequest
 from schemas.routing import RequestRouted
 from schemas.semantic import SemanticEntry
 from schemas.state import DispatchChange
+from schemas.webhooks import WebhookDelivery, WebhookEndpoint
 
 MAGIC = b"\x00"
 HEADER_BYTES = 5
@@ -58,6 +63,12 @@ RECORDS: tuple[type[Any], ...] = (
     SemanticEntry,
     KeyIssued,
     IdempotencyClaim,
+    CancelRequested,
+    FilePart,
+    BatchChanged,
+    WebhookEndpoint,
+    WebhookDelivery,
+    RoutingConfigured,
 )
 
 _header = struct.Struct(">bI")

@@ -63,6 +63,8 @@ OPEN_CALLS = Gauge("penstock_open_calls", "Calls that were started and are not s
 ROUTED = Counter("penstock_requests_routed", "Requests by what intake decided.", ("operation", "task_kind", "policy", "outcome"))
 LOOK_UPS = Counter("penstock_cache_look_ups", "Look-ups in the answer cache, by where they ended.", ("tier",))
 DEAD_LETTERS = Counter("penstock_dead_letters", "Records that were put aside.", ("stage", "reason"))
+WEBHOOKS = Counter("penstock_webhook_deliveries", "Tries of webhooks, by what came of them.", ("outcome",))
+WEBHOOKS_WAITING = Gauge("penstock_webhooks_waiting", "Webhooks of this process that wait for a try.")
 
 
 class _Resources(Collector):

@@ -28,6 +28,7 @@ _MODULES = {
     "health": "streams.agents.health",
     "calls": "streams.workers.provider",
     "edge": "streams.edge.role",
+    "webhooks": "streams.webhooks.role",
 }
 _COLLECT_AFTER = 20_000
 READY_FILE_VARIABLE = "PENSTOCK_READY_FILE"
@@ -41,7 +42,9 @@ def module_of(role: str) -> str:
     """
     name, _, provider = role.partition(":")
     if name not in _MODULES or (name == "calls") != bool(provider):
-        raise SettingsError(f"there is no role {role!r}; choose intake, dispatch, tables, health, edge, or calls:<provider>")
+        raise SettingsError(
+            f"there is no role {role!r}; choose intake, dispatch, tables, health, edge, webhooks, or calls:<provider>"
+        )
     return _MODULES[name]
 
 

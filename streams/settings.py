@@ -76,6 +76,20 @@ class Settings(BaseSettings):
     key_secret: SecretStr | None = Field(
         None, min_length=16, description="Checks the edge's keys; None: one that is made once for the data directory."
     )
+    batch_in_flight: int = Field(16, ge=1, description="Requests of one batch that are under way at once.")
+    webhooks_ports: str = Field(
+        "443", pattern=r"^\d{1,5}(,\d{1,5})*$", description="Ports that webhooks may be sent to, with commas between."
+    )
+    webhooks_retry_s: str = Field(
+        "5,300,1800,7200,18000,36000,50400,72000,86400", description="The waits before a webhook's second try, third, and so on."
+    )
+    webhooks_disable_after_s: float = Field(432_000.0, gt=0, description="An endpoint that fails for so long is disabled.")
+    webhooks_allow_insecure_local: bool = Field(False, description="Webhooks may go over http to loopback: tests and demos.")
+    jwt_jwks_url: str | None = Field(None, description="The public keys of an issuer whose JWTs do beside keys; None: none do.")
+    jwt_issuer: str | None = Field(None, description="The `iss` of these tokens.")
+    jwt_audience: str | None = Field(None, description="What their `aud` must hold.")
+    jwt_tenant_claim: str = Field("tenant", min_length=1, description="The claim that names the tenant.")
+    jwt_roles_claim: str = Field("roles", min_length=1, description="The claim that lists publish, read, admin.")
     metrics_port: int | None = Field(None, ge=0, le=65_535, description="Where Prometheus reads this process; 0: any free port.")
     metrics_address: str = Field("127.0.0.1", description="The address that the metrics are served on.")
     probe_after_s: float = Field(60.0, gt=0, description="Without a call for so long, a deployment is probed.")

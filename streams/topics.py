@@ -5,8 +5,12 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from schemas.batches import BatchChanged
 from schemas.calls import CallOrdered, CallReported
+from schemas.cancellation import CancelRequested
+from schemas.configuration import RoutingConfigured
 from schemas.feedback import FeedbackGiven
+from schemas.files import FilePart
 from schemas.health import AlertRaised, HealthEvent
 from schemas.idempotency import IdempotencyClaim
 from schemas.keys import KeyIssued
@@ -16,6 +20,7 @@ from schemas.requests import InferenceRequest
 from schemas.routing import RequestRouted
 from schemas.semantic import SemanticEntry
 from schemas.state import DispatchChange
+from schemas.webhooks import WebhookDelivery, WebhookEndpoint
 
 REQUESTS = "ai.requests"
 ROUTED = "ai.requests.routed"
@@ -33,6 +38,12 @@ FEEDBACK = "ai.feedback"
 SEMANTIC = "ai.semantic-entries"
 KEYS = "ai.keys"
 IDEMPOTENCY = "ai.idempotency"
+CANCELLATIONS = "ai.cancellations"
+FILES = "ai.files"
+BATCHES = "ai.batches"
+WEBHOOKS = "ai.webhooks"
+WEBHOOK_DELIVERIES = "ai.webhook-deliveries"
+CONFIG = "ai.config"
 
 MAX_MESSAGE_BYTES = 2_200_000
 """Above `schemas.serde.MAX_RECORD_BYTES`: the batch around the record takes its share."""
@@ -87,7 +98,9 @@ _FIXED = (
     Topic(ATTEMPTS, CallReported, key="lane", spread=Spread.LANES),
     Topic(RESPONSES, InferenceResponse, key="request_id"),
     Topic(COSTS, CostEvent, key="tenant", retention_ms=400 * _DAY_MS),
-    Topic(COST_TOTALS, CostTotal, key="lane|provider|model|hour", compacted=True),
+    # A total is written anew by every transaction, and whoever reads the totals begins at the beginning: without this nothing is
+    # compacted before a segment is a week old.
+    Topic(COST_TOTALS, CostTotal, key="lane|provider|model|hour", compacted=True, config={"segment.ms": str(_DAY_MS // 24)}),
     Topic(
         CHANGELOG, DispatchChange, key="request|call|total|circuit|position|adjusted/<id>", spread=Spread.LANES, compacted=True
     ),
@@ -106,6 +119,21 @@ _FIXED = (
     Topic(KEYS, KeyIssued, key="key_id", spread=Spread.SINGLE, compacted=True),
     # Not compacted: compaction keeps the last record of a key, and it is the first that holds. Kept for longer than claims hold.
     Topic(IDEMPOTENCY, IdempotencyClaim, key="digest of tenant and Idempotency-Key", retention_ms=2 * _DAY_MS),
+    # As long as a request may stay open: whoever starts meanwhile hears of it.
+    Topic(CANCELLATIONS, CancelRequested, key="tenant/request_id", spread=Spread.SINGLE, retention_ms=_DAY_MS),
+    # Files live for 30 days at most; a batch that was made on the last of them still finds its input.
+    Topic(FILES, FilePart, key="tenant/file_id", retention_ms=32 * _DAY_MS),
+    Topic(
+        BATCHES,
+        BatchChanged,
+        key="tenant/batch_id|tenant/file_id",
+        compacted=True,
+        config={"cleanup.policy": "compact,delete", "retention.ms": str(32 * _DAY_MS)},
+    ),
+    Topic(WEBHOOKS, WebhookEndpoint, key="webhook_id", spread=Spread.SINGLE, compacted=True),
+    # By endpoint: whoever has its partition knows all that waits for it, and how long it has failed.
+    Topic(WEBHOOK_DELIVERIES, WebhookDelivery, key="webhook_id"),
+    Topic(CONFIG, RoutingConfigured, key="routing", spread=Spread.SINGLE, compacted=True),
     Topic(DEAD_LETTERS, DeadLetter, key="topic-partition-offset", spread=Spread.SINGLE, retention_ms=30 * _DAY_MS),
 )
 

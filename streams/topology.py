@@ -40,7 +40,7 @@ class Sink:
 
 @dataclass(frozen=True, slots=True)
 class Hop:
-    """One agent of one role; the dispatcher, `health` and `edge` are no Faust agents.
+    """One agent of one role; the dispatcher, `health`, `edge` and `webhooks` are no Faust agents.
 
     `sources` are consumed as the group of the role; `follows` are read whole by every process of the role, without a group.
     `tables` are what the hop remembers between records: the dispatcher's state stands in its changelog, all others are
@@ -65,17 +65,19 @@ HOPS = (
     Hop("intake", "intake", "validates, classifies, asks the cache, routes",
         sources=(topics.REQUESTS,),
         sinks=(Sink(topics.ROUTED, _SURE), Sink(topics.SEMANTIC, _SURE), Sink(topics.DEAD_LETTERS, _SURE)),
-        follows=(topics.HEALTH, topics.COSTS, topics.SEMANTIC),
-        tables=("answer cache (read)", "semantic index", "token calibration")),
+        follows=(topics.HEALTH, topics.COSTS, topics.SEMANTIC, topics.CONFIG),
+        tables=("answer cache (read)", "semantic index", "token calibration", "routing in force")),
     Hop("dispatch", "dispatch", "orders calls, retries, settles, answers",
         sources=(topics.ROUTED, topics.ATTEMPTS),
         sinks=(Sink(CALLS, _ATOMIC), Sink(topics.RESPONSES, _ATOMIC), Sink(topics.COSTS, _ATOMIC),
                Sink(topics.COST_TOTALS, _ATOMIC), Sink(topics.CHANGELOG, _ATOMIC), Sink(topics.DEAD_LETTERS, _ATOMIC)),
+        follows=(topics.CANCELLATIONS,),
         tables=("open requests, started calls, circuits and totals (" + topics.CHANGELOG + ")",)),
     Hop(f"calls:{ANY_PROVIDER}", "calls", "calls the provider",
         sources=(CALLS,),
         sinks=(Sink(topics.ATTEMPTS, _SURE), Sink(topics.CHUNKS, _EARLY), Sink(topics.HEALTH, _EARLY),
-               Sink(topics.DEAD_LETTERS, _SURE))),
+               Sink(topics.DEAD_LETTERS, _SURE)),
+        follows=(topics.CANCELLATIONS,)),
     Hop("tables", "cache-fill", "holds the cost totals, stores complete answers",
         sources=(topics.RESPONSES,),
         sinks=(Sink(topics.SEMANTIC, _SURE),),
@@ -88,9 +90,22 @@ HOPS = (
         tables=("health of deployments", "alerts that stand", "accuracy of models")),
     Hop("edge", "edge", "speaks HTTP: publishes requests, answers from the log",
         sources=(),
-        sinks=(Sink(topics.REQUESTS, _SURE), Sink(topics.IDEMPOTENCY, _SURE)),
-        follows=(topics.RESPONSES, topics.CHUNKS, topics.KEYS, topics.IDEMPOTENCY),
-        tables=("who waits for what", "keys", "claims of Idempotency-Keys")),
+        sinks=(Sink(topics.REQUESTS, _SURE), Sink(topics.IDEMPOTENCY, _SURE), Sink(topics.CANCELLATIONS, _SURE),
+               Sink(topics.FILES, _SURE), Sink(topics.BATCHES, _SURE),
+               Sink(topics.WEBHOOKS, _SURE), Sink(topics.WEBHOOK_DELIVERIES, _SURE), Sink(topics.CONFIG, _SURE)),
+        follows=(topics.RESPONSES, topics.CHUNKS, topics.KEYS, topics.IDEMPOTENCY, topics.BATCHES, topics.WEBHOOKS,
+                 topics.CONFIG, topics.COSTS, topics.COST_TOTALS, topics.HEALTH, topics.ALERTS, topics.DEAD_LETTERS),
+        tables=("who waits for what", "keys", "claims of Idempotency-Keys", "files and batches")),
+    Hop("edge", "batches", "carries batches out",
+        sources=(topics.BATCHES,),
+        sinks=(Sink(topics.REQUESTS, _SURE), Sink(topics.FILES, _ATOMIC), Sink(topics.BATCHES, _ATOMIC)),
+        follows=(topics.RESPONSES, topics.FILES),
+        tables=("batches under way (" + topics.BATCHES + ")",)),
+    Hop("webhooks", "webhooks", "tells endpoints of what became of requests",
+        sources=(topics.RESPONSES, topics.WEBHOOK_DELIVERIES),
+        sinks=(Sink(topics.WEBHOOK_DELIVERIES, _SURE), Sink(topics.WEBHOOKS, _SURE), Sink(topics.DEAD_LETTERS, _SURE)),
+        follows=(topics.WEBHOOKS,),
+        tables=("deliveries that wait", "endpoints")),
 )
 # fmt: on
 
@@ -111,7 +126,7 @@ def roles() -> tuple[str, ...]:
     """Every role once, in the order of the way of a request.
 
     >>> roles()
-    ('intake', 'dispatch', 'calls:<provider>', 'tables', 'health', 'edge')
+    ('intake', 'dispatch', 'calls:<provider>', 'tables', 'health', 'edge', 'webhooks')
     """
     return tuple(dict.fromkeys(hop.role for hop in HOPS))
 
@@ -129,7 +144,7 @@ def readers(topic: str) -> tuple[Hop, ...]:
     """The hops that consume or follow a topic.
 
     >>> [hop.agent for hop in readers("ai.responses")]
-    ['cache-fill', 'edge']
+    ['cache-fill', 'edge', 'batches', 'webhooks']
     """
     return tuple(hop for hop in HOPS if topic in (*hop.sources, *hop.follows))
 

@@ -19,8 +19,8 @@ from choices_stages.asking import Asker
 from schemas.calls import CallOrdered, CallReported
 from schemas.serde import Serde
 from streams import topics
+from streams.beginning import Beginning
 from streams.cli.reading import open_reader
-from streams.cli.start import Beginning
 from streams.embedded.plan import StackPlan
 from streams.embedded.ports import LOOPBACK, free_port
 from streams.embedded.stack import Stack

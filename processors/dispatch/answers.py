@@ -19,6 +19,9 @@ OWN_FAULTS = frozenset({FailureKind.REJECTED, FailureKind.CONTEXT_TOO_LONG})
 """Failures that the same request would meet again, whoever is asked."""
 
 
+CANCELLED = ErrorInfo("cancelled", "its sender has cancelled this request; send it under a new id if it is wanted after all")
+
+
 @dataclass(frozen=True, slots=True)
 class Spent:
     """What a request has cost so far: None once a price was unknown."""
@@ -128,6 +131,12 @@ def expire(
     why = f"; the last call failed: {last.message}" if last else ""
     error = ErrorInfo("expired", f"no answer came before the deadline{why}", retryable=True)
     _finish_without(routed, decision, ResponseStatus.EXPIRED, error, attempts=attempts, spent=spent, now=now)
+
+
+def cancel(routed: RequestRouted, state: RequestState, decision: Decision, *, now: datetime) -> None:
+    """The final response of a request that its sender has cancelled; no fallback stands in for it."""
+    spent = Spent(state.cost_nanousd)
+    finish(routed, decision, ResponseStatus.ERROR, attempts=state.attempt, spent=spent, now=now, error=CANCELLED)
 
 
 def _finish_without(

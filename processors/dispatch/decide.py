@@ -9,7 +9,7 @@ from processors.cost.prices import PriceBook
 from processors.dispatch import answers, circuit, flights, ledger, orders, retry
 from processors.dispatch.answers import Spent
 from processors.dispatch.decision import Decision, Timer
-from processors.dispatch.events import Advised, CallDue, Event, Reported, RequestDue, Routed, Sweep
+from processors.dispatch.events import Advised, CallDue, Cancelled, Event, Reported, RequestDue, Routed, Sweep
 from processors.dispatch.policy import DispatchPolicy
 from processors.dispatch.state import (
     Change,
@@ -55,6 +55,8 @@ def decide(state: LaneState, event: Event, *, now: datetime, policy: DispatchPol
             _call_due(context, call_id)
         case Advised(deployment, down):
             _advised(context, deployment, down=down)
+        case Cancelled(key):
+            _cancel(context, key)
         case Sweep(most):
             _sweep(context, most)
         case _:
@@ -262,6 +264,15 @@ def _remembered(state: LaneState) -> tuple[Iterable[tuple[datetime, Change]], ..
         ((adjusted.adjusted_at, ForgetAdjusted(call_id)) for call_id, adjusted in state.adjusted.items()),
         ((call.charged_at, DropCall(call)) for call in state.charged.values() if call.charged_at is not None),
     )
+
+
+def _cancel(context: Context, key: str) -> None:
+    """Answer an open request so. What it has under way is charged when it is reported; whoever asked the same goes on."""
+    if (request := context.state.open.get(key)) is None:
+        return
+    waiting = flights.followers(context.state, key, request.routed)
+    answers.cancel(request.routed, request.state, context.decision, now=context.now)
+    _promote(context, waiting)
 
 
 def _advised(context: Context, deployment: str, *, down: bool) -> None:

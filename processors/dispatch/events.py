@@ -44,10 +44,17 @@ class Advised:
 
 
 @dataclass(frozen=True, slots=True)
+class Cancelled:
+    """The sender does not want the answer any longer."""
+
+    request_key: str
+
+
+@dataclass(frozen=True, slots=True)
 class Sweep:
     """Time to forget finished requests and adjusted calls that are older than the dedupe horizon, `most` of them at a time."""
 
     most: int
 
 
-Event = Routed | Reported | RequestDue | CallDue | Advised | Sweep
+Event = Routed | Reported | RequestDue | CallDue | Advised | Cancelled | Sweep

@@ -21,6 +21,7 @@ from processors.route.plan import Plan, choose
 from processors.route.refusal import Unroutable
 from schemas.errors import RecordError
 from schemas.outcomes import ErrorInfo, InferenceResponse
+from schemas.policies import Routing
 from schemas.routing import CachedAnswer, RequestRouted
 from schemas.semantic import Comparison
 from streams import clock, faults, metrics, topics
@@ -29,6 +30,7 @@ from streams.agents.calibration import TokenCalibration
 from streams.agents.health_view import HealthView
 from streams.agents.known_first import known_first
 from streams.agents.routing import load_gains, load_plan
+from streams.agents.routing_in_force import RoutingInForce
 from streams.agents.semantic import Beside, SemanticCache, open_semantic
 from streams.catalogue import callable_deployments, load_prices
 from streams.dead_letters import dead_letter
@@ -51,8 +53,13 @@ async def run(runtime: Runtime, stop: asyncio.Event, ready: Callable[[], None]) 
     settings = runtime.settings
     deployments = callable_deployments(runtime.catalogue, settings, os.environ)
     embedder = WordLlama()
-    prices, gains = load_prices(settings, runtime.catalogue), load_gains(settings, runtime.catalogue.routing, embedder.name)
-    plan = load_plan(settings, runtime.catalogue, deployments, prices, gains)
+    prices = load_prices(settings, runtime.catalogue)
+
+    def planned(routing: Routing) -> Plan:
+        gains = load_gains(settings, routing, embedder.name)
+        return load_plan(settings, replace(runtime.catalogue, routing=routing), deployments, prices, gains)
+
+    plan = planned(runtime.catalogue.routing)
     async with (
         open_cache(settings, runtime.serde) as cache,
         TokenCalibration(runtime).following() as calibration,
@@ -78,7 +85,8 @@ async def run(runtime: Runtime, stop: asyncio.Event, ready: Callable[[], None]) 
                 await known_first(stream, intake.handle, newcomers, max_records=settings.intake_batch)
 
         await calibration.looked()
-        async with app.running():
+        routing = RoutingInForce(runtime, lambda routing: intake.use(planned(routing)))
+        async with routing.following(), app.running():
             ready()
             await stop.wait()
         log.info("cache_counts", **asdict(cache.counts))
@@ -94,7 +102,7 @@ class _Recalled:
 
 
 class Intake:
-    """Handles batches of requests. What `view` holds may change between batches; the plan stays."""
+    """Handles batches of requests. What `view` holds may change between batches, and so may the plan: see `use`."""
 
     def __init__(
         self,
@@ -118,6 +126,12 @@ class Intake:
         settings = runtime.settings
         self._terms = Terms(settings.request_timeout_s, settings.cache_ttl_s, runtime.catalogue.cache, settings.single_flight)
         self._routed = runtime.serde.of(RequestRouted)
+
+    def use(self, plan: Plan) -> None:
+        """Route by another plan from here on."""
+        self._plan = plan
+        if self._semantic is not None:
+            self._semantic.use(plan)
 
     async def handle(self, batch: Sequence[Delivered]) -> None:
         """Returns when every record's outcome stands in the log; raises KafkaError when it cannot be written."""

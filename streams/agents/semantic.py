@@ -87,6 +87,10 @@ class SemanticCache:
         async with self._follower.following():
             yield self
 
+    def use(self, plan: Plan) -> None:
+        """Go by another plan's fallbacks from here on."""
+        self._plan = plan
+
     def beside(self, classified: Classified, cache_key: str) -> Beside | None:
         """The kept question that most likely asks the same; not itself, under `cache_key`. None: there is none.
 

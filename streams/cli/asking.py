@@ -3,27 +3,21 @@
 import asyncio
 import sys
 import uuid
-from contextlib import AsyncExitStack, aclosing
+from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
-from schemas.errors import RecordError, SettingsError
+from schemas.errors import SettingsError
 from schemas.outcomes import InferenceResponse, ResponseChunk, ResponseStatus
 from schemas.requests import CacheMode, CachePolicy, InferenceRequest, Message, Preferences, Sampling
-from schemas.serde import Serde
-from streams import clock, topics
-from streams.cli import money, screen
-from streams.cli.answers import Answered, Answers
+from streams import clock, money
+from streams.cli import screen
+from streams.cli.answers import Answered
 from streams.cli.exits import ExitCode
-from streams.cli.reading import Reader, broker_errors, open_reader
-from streams.cli.start import End
-from streams.cli.target import find_target
-from streams.cli.wire import open_publisher, open_serde
-from streams.publisher import Outgoing
-
-GRACE_S = 2.0
-"""How long after its deadline the request's `expired` answer may take."""
+from streams.cli.reading import broker_errors
+from streams.client import NoAnswer, Penstock, Voided
+from streams.target import find_target
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,29 +57,20 @@ async def run(question: Question, bootstrap_servers: str | None, data_dir: Path 
     if question.provider is not None and target.stack is not None and question.provider not in target.stack.providers:
         raise SettingsError(f"this stack has no provider {question.provider!r}; it has {', '.join(target.stack.providers)}")
     request = question.request()
-    show_chunks = question.stream and not as_json
+    chunks = Chunks() if question.stream and not as_json else None
     with broker_errors(target.settings):
-        async with AsyncExitStack() as services:
-            serde = await open_serde(target.settings, [topics.REQUESTS, topics.RESPONSES, topics.CHUNKS])
-            reader = await services.enter_async_context(open_reader(target.settings, [topics.RESPONSES]))
-            publisher = await services.enter_async_context(open_publisher(target.settings))
-            await reader.seek(End())
-            answers = Answers(reader, serde.of(InferenceResponse))
-            chunks = None
-            if show_chunks:
-                chunk_reader = await services.enter_async_context(open_reader(target.settings, [topics.CHUNKS]))
-                await chunk_reader.seek(End())
-                chunks = Chunks(chunk_reader, serde, request.request_id)
-            value = serde.of(InferenceRequest).encode(request)
-            answers.expect((request.tenant, request.request_id))
-            await publisher.send_all([Outgoing(topics.REQUESTS, request.tenant, value)])
-            answered = await _wait(answers, chunks, question.timeout_s + GRACE_S)
-    if answered is None:
-        screen.say(
-            f"penstock: no answer within {question.timeout_s:g} s; is the pipeline up (`penstock doctor`)? "
-            f"The request stands in the log as {request.tenant}/{request.request_id}"
-        )
-        return ExitCode.TIMEOUT
+        async with Penstock(target.settings) as client:
+            await client.listen(chunks=chunks is not None)
+            began_s = _now_s()
+            try:
+                response = await client.ask(request) if chunks is None else await chunks.show(client, request)
+            except NoAnswer:
+                screen.say(
+                    f"penstock: no answer within {question.timeout_s:g} s; is the pipeline up (`penstock doctor`)? "
+                    f"The request stands in the log as {request.tenant}/{request.request_id}"
+                )
+                return ExitCode.TIMEOUT
+            answered = Answered(response, (_now_s() - began_s) * 1000)
     if as_json:
         screen.put_json(_as_json(answered))
     else:
@@ -99,49 +84,36 @@ class Chunks:
     When a call fails on its way and another one begins, its pieces start anew, below a note.
     """
 
-    def __init__(self, reader: Reader, serde: Serde, request_id: str) -> None:
-        self._reader = reader
-        self._codec = serde.of(ResponseChunk)
-        self._request_id = request_id
-        self._call_id: str | None = None
-        self._next_seq = 0
+    def __init__(self) -> None:
+        self._void = False
         self.text = ""
 
-    async def show(self) -> None:
-        """Never ends by itself."""
-        key = self._request_id.encode()
-        async for record in self._reader.follow():
-            if record.key != key:
-                continue
-            try:
-                self._put(self._codec.decode(record.value))
-            except RecordError:
-                continue  # chunks are best-effort: the final answer stands alone
+    async def show(self, client: Penstock, request: InferenceRequest) -> InferenceResponse:
+        """The final response. Raises NoAnswer."""
+        async with aclosing(client.stream(request)) as pieces:
+            async for piece in pieces:
+                match piece:
+                    case ResponseChunk():
+                        self._put(piece)
+                    case Voided():
+                        self._void = True
+                    case InferenceResponse():
+                        return piece
+        raise NoAnswer(request)
 
     def _put(self, chunk: ResponseChunk) -> None:
-        if chunk.call_id != self._call_id:
-            if self.text:
-                screen.put("")
-                screen.say("(the call failed on its way; another one answers)")
-            self._call_id, self._next_seq, self.text = chunk.call_id, 0, ""
-        if chunk.seq == self._next_seq and chunk.content:
+        if self._void and self.text:
+            screen.put("")
+            screen.say("(the call failed on its way; another one answers)")
+            self.text = ""
+        self._void = False
+        if chunk.content:
             screen.put(chunk.content, end="")
             self.text += chunk.content
-        self._next_seq = max(self._next_seq, chunk.seq + 1)
 
 
-async def _wait(answers: Answers, chunks: Chunks | None, timeout_s: float) -> Answered | None:
-    """The answer, or None when none came in time."""
-    showing = asyncio.create_task(chunks.show()) if chunks else None
-    try:
-        async with asyncio.timeout(timeout_s), aclosing(answers.arrive()) as arriving:
-            return await anext(arriving)
-    except TimeoutError:
-        return None
-    finally:
-        if showing is not None:
-            showing.cancel()
-            await asyncio.gather(showing, return_exceptions=True)
+def _now_s() -> float:
+    return asyncio.get_running_loop().time()
 
 
 def _show(answered: Answered, *, already_shown: str) -> None:

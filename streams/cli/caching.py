@@ -11,17 +11,17 @@ from schemas.errors import RecordError, SettingsError, StoreUnavailable
 from schemas.ledger import CostEvent
 from schemas.outcomes import CacheState, InferenceResponse
 from schemas.serde import Codec
-from streams import topics
-from streams.cli import money, screen
+from streams import money, topics
+from streams.beginning import At, Beginning, Start, parse_time
+from streams.cli import screen
 from streams.cli.reading import broker_errors, open_reader
-from streams.cli.start import At, Beginning, Start, parse_time
-from streams.cli.target import find_target, read_settings
 from streams.cli.wire import open_serde
 from streams.embedded.project import Project
 from streams.settings import Settings
 from streams.stores.secret import cache_secret
 from streams.stores.valkey import Valkey
 from streams.stores.valkey_cache import KEY_PREFIX
+from streams.target import find_target, read_settings
 
 _TIMEOUT_S = 5.0
 _SERVED = tuple(state for state in CacheState if state.served)

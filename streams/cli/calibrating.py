@@ -10,9 +10,9 @@ from schemas.ledger import CostEvent
 from streams import topics
 from streams.cli import screen
 from streams.cli.reading import broker_errors, open_reader
-from streams.cli.target import find_target
 from streams.cli.wire import open_serde
 from streams.settings import Settings
+from streams.target import find_target
 
 if TYPE_CHECKING:
     from rich.table import Table

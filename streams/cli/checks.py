@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from streams.cli.money import plural
+from streams.money import plural
 from streams.topics import Spread, Topic
 
 SKEW_ALLOWED = timedelta(seconds=2)

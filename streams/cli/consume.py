@@ -38,8 +38,8 @@ def consume(
     """
     import asyncio  # noqa: PLC0415
 
+    from streams.beginning import parse_start  # noqa: PLC0415
     from streams.cli.consuming import Wanted, run  # noqa: PLC0415
-    from streams.cli.start import parse_start  # noqa: PLC0415
 
     wanted = Wanted(what=what, start=parse_start(start), follow=follow, tenant=tenant, limit=limit)
     asyncio.run(run(wanted, bootstrap_servers, data_dir, as_json=as_json))

@@ -9,12 +9,12 @@ from typing import Any
 from schemas.errors import SettingsError
 from schemas.serde import MAGIC, Serde
 from streams import clock, topics
+from streams.beginning import Last, Start
 from streams.cli import screen
-from streams.cli.decoding import Unreadable, decode, dumps
 from streams.cli.reading import Reader, Record, broker_errors, open_reader
-from streams.cli.start import Last, Start
-from streams.cli.target import find_target
 from streams.cli.wire import Decoder, open_serde
+from streams.decoding import Unreadable, decode, dumps
+from streams.target import find_target
 
 NAMES = {
     "responses": topics.RESPONSES,

@@ -16,7 +16,6 @@ from schemas.errors import SettingsError
 from schemas.ledger import CostTotal
 from streams.cli import screen, verifying
 from streams.cli.exits import ExitCode
-from streams.cli.money import plural
 from streams.cli.parts import PartLines
 from streams.cli.planning import Wish, plan_of
 from streams.cli.publishing import publish
@@ -25,6 +24,7 @@ from streams.cli.running import start_unless, stop_signals
 from streams.cli.spending import Spending, read_totals, show
 from streams.cli.work import Job
 from streams.embedded.stack import Stack
+from streams.money import plural
 from streams.settings import Settings
 from streams.verify.check import verify
 from streams.verify.verdict import Verdict

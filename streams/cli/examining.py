@@ -12,9 +12,9 @@ from streams.catalogue import load_catalogue, load_prices, not_callable
 from streams.cli import examining_kafka, screen
 from streams.cli.checks import Check, Level
 from streams.cli.exits import ExitCode
-from streams.cli.money import plural
-from streams.cli.target import Target, find_target, read_settings
+from streams.money import plural
 from streams.settings import Settings
+from streams.target import Target, find_target, read_settings
 
 _LOW_DISK_BYTES = 1 << 30
 _MARK = {Level.OK: "ok  ", Level.WARN: "WARN", Level.FAIL: "FAIL"}

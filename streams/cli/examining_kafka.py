@@ -10,9 +10,9 @@ from schemas.errors import SettingsError
 from streams import clock, topics
 from streams.cli.checks import Check, Group, judge_clock, judge_group, judge_lanes, judge_topics
 from streams.cli.cluster import Cluster, open_cluster
-from streams.cli.money import plural
 from streams.cli.reading import Reader, open_reader
-from streams.cli.target import Target
+from streams.money import plural
+from streams.target import Target
 
 _CLOCK_TOPICS = (topics.REQUESTS, topics.RESPONSES, topics.ATTEMPTS)
 _NOT_LISTED = "grant this user Describe on the groups"

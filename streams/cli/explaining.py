@@ -5,16 +5,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from streams import clock, topics
+from streams.beginning import At, Beginning, Start, parse_time
 from streams.cli import screen
 from streams.cli.cluster import open_cluster
-from streams.cli.decoding import dumps
 from streams.cli.exits import ExitCode
-from streams.cli.explaining_lineage import Seen, lineages
-from streams.cli.explaining_page import page
 from streams.cli.reading import Reader, broker_errors, open_reader
-from streams.cli.start import At, Beginning, Start, parse_time
-from streams.cli.target import Target, find_target
 from streams.cli.wire import Decoder, open_serde
+from streams.decoding import dumps
+from streams.lineage.collected import Seen, lineages
+from streams.lineage.page import page
+from streams.target import Target, find_target
 
 _TOPICS = (
     topics.REQUESTS,

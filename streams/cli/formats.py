@@ -16,9 +16,9 @@ from typing import BinaryIO
 
 from processors.api.bad_request import BadRequest
 from processors.api.openai_request import from_batch
+from processors.api.request_line import from_request_line
 from processors.classify.validate import problems
 from schemas.requests import InferenceRequest, Message
-from streams.cli.request_line import from_request_line
 
 MAX_LINE_BYTES = 4_000_000
 _DIGEST_CHARS = 16

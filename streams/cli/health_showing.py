@@ -13,12 +13,12 @@ from schemas.errors import RecordError
 from schemas.health import AlertRaised, HealthEvent
 from schemas.serde import Serde
 from streams import clock, topics
+from streams.beginning import At
 from streams.cli import screen
 from streams.cli.exits import ExitCode
 from streams.cli.reading import Reader, Record, broker_errors, open_reader
-from streams.cli.start import At
-from streams.cli.target import find_target
 from streams.cli.wire import open_serde
+from streams.target import find_target
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

@@ -10,16 +10,16 @@ from schemas.errors import RecordError, SettingsError
 from schemas.keys import KeyIssued, KeyRole
 from schemas.serde import Serde
 from streams import clock, topics
+from streams.beginning import Beginning
 from streams.cli import screen
 from streams.cli.exits import ExitCode
 from streams.cli.reading import broker_errors, open_reader
-from streams.cli.start import Beginning
-from streams.cli.target import find_target
 from streams.cli.wire import open_publisher, open_serde
 from streams.edge.tokens import mac_of, new_key
 from streams.publisher import Outgoing
 from streams.settings import Settings
 from streams.stores.secret import key_secret
+from streams.target import find_target
 
 
 async def run_create(

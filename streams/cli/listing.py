@@ -11,8 +11,8 @@ from streams.cli import screen
 from streams.cli.cluster import StandingTopic, open_cluster
 from streams.cli.exits import ExitCode
 from streams.cli.reading import open_reader
-from streams.cli.target import Target, find_target
 from streams.cli.wire import open_serde
+from streams.target import Target, find_target
 
 PURPOSE = {
     topics.REQUESTS: "requests, published by your programs",

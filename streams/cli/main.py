@@ -26,6 +26,7 @@ from streams.cli.publish import publish
 from streams.cli.reconcile import reconcile
 from streams.cli.refit import refit
 from streams.cli.simulate import simulate
+from streams.cli.top import top
 from streams.cli.topics import topics
 from streams.cli.up import up
 from streams.cli.verify import verify
@@ -66,7 +67,7 @@ def _reflowed(doc: str) -> str:
 for panel, commands in {
     _RUN: (up, worker, edge, simulate, catalogue, init, demo),
     _USE: (ask, publish, consume, costs),
-    _LOOK: (explain, topics, health, calibration, doctor, verify, reconcile, refit),
+    _LOOK: (explain, top, topics, health, calibration, doctor, verify, reconcile, refit),
 }.items():
     for command in commands:
         app.command(rich_help_panel=panel, help=_reflowed(command.__doc__ or ""))(command)

@@ -6,7 +6,7 @@ from typing import IO, Any
 
 from schemas.errors import SettingsError
 from schemas.serde import Serde
-from streams.cli.decoding import dumps
+from streams.decoding import dumps
 
 
 class Output:

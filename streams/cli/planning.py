@@ -15,6 +15,7 @@ from streams.embedded.plan import Ports, StackPlan, every_role
 from streams.settings import Settings
 
 CHOSEN_FILE = "deployments.json"
+WEBHOOKS = "webhooks"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +69,7 @@ def roles_of(providers: tuple[str, ...], workers: Sequence[str]) -> dict[str, in
     >>> roles_of(("openai",), ["dispatch=2"])["dispatch"]
     2
     """
-    roles = {**every_role(providers), EDGE: 1}
+    roles = {**every_role(providers), EDGE: 1, WEBHOOKS: 1}
     for text in workers:
         role, _, count = text.partition("=")
         if role not in roles or not count.isdecimal() or not 0 < int(count) <= 64:

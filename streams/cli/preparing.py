@@ -6,9 +6,9 @@ from pathlib import Path
 from streams.bootstrap import create_topics, prepare_serde
 from streams.catalogue import load_catalogue
 from streams.cli import screen
-from streams.cli.money import plural
 from streams.cli.reading import broker_errors
-from streams.cli.target import find_target, with_options
+from streams.money import plural
+from streams.target import find_target, with_options
 
 
 async def run(bootstrap_servers: str | None, data_dir: Path | None, options: Mapping[str, int | None], *, as_json: bool) -> None:

@@ -12,6 +12,7 @@ from schemas.errors import MalformedRecord
 from schemas.outcomes import InferenceResponse
 from schemas.requests import InferenceRequest
 from streams import topics
+from streams.beginning import End
 from streams.cli import screen
 from streams.cli.answers import Answered, Answers, Identity, Summary
 from streams.cli.exits import ExitCode
@@ -20,11 +21,10 @@ from streams.cli.progress import Progress
 from streams.cli.reading import broker_errors, open_reader
 from streams.cli.report import Report, show
 from streams.cli.sending import Pace, Sender, open_log
-from streams.cli.start import End
-from streams.cli.target import find_target
 from streams.cli.wire import open_publisher, open_serde
 from streams.cli.work import Item, Job, count_of, items_of
 from streams.settings import Settings
+from streams.target import find_target
 
 
 class _Strict(Exception):

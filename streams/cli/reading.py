@@ -18,7 +18,7 @@ from aiokafka.errors import (
 from aiokafka.structs import TopicPartition
 
 from schemas.errors import SettingsError
-from streams.cli.start import At, Beginning, End, Last, Start
+from streams.beginning import At, Beginning, End, Last, Start
 from streams.settings import Settings
 from streams.topics import MAX_MESSAGE_BYTES
 

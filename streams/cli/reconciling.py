@@ -8,20 +8,20 @@ from typing import Any
 from processors.reconcile.buckets import Compared
 from schemas.errors import SettingsError
 from schemas.ledger import CostTotal
-from streams import topics
+from streams import money, topics
+from streams.beginning import Beginning, parse_time
 from streams.catalogue import load_prices
-from streams.cli import money, screen
+from streams.cli import screen
 from streams.cli.exits import ExitCode
 from streams.cli.reading import broker_errors, open_reader
 from streams.cli.spending import read_totals
-from streams.cli.start import Beginning, parse_time
-from streams.cli.target import find_target
 from streams.clock import from_kafka_ms
 from streams.reconcile.export import Export, open_export
 from streams.reconcile.run import Options, Outcome, reconcile
 from streams.reconcile.standing import Group, Standing
 from streams.reconcile.usage_report import Report, compare
 from streams.runtime import open_runtime
+from streams.target import find_target
 
 _ADVICE = "--from and --to take a time such as 2026-01-31T15:00Z"
 

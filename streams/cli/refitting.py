@@ -16,15 +16,15 @@ from schemas.feedback import FeedbackGiven
 from schemas.outcomes import InferenceResponse
 from schemas.requests import InferenceRequest
 from schemas.routing import RequestRouted
-from streams import topics
-from streams.cli import money, screen
+from streams import money, topics
+from streams.beginning import Beginning
+from streams.cli import screen
 from streams.cli.exits import ExitCode
 from streams.cli.reading import broker_errors, open_reader
-from streams.cli.start import Beginning
-from streams.cli.target import find_target
 from streams.cli.wire import open_serde
 from streams.embedding.wordllama import WordLlama
 from streams.settings import Settings
+from streams.target import find_target
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from streams.cli import money, screen
+from streams import money
+from streams.cli import screen
 from streams.cli.answers import Summary
 from streams.cli.exits import ExitCode
 

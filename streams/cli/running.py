@@ -11,9 +11,9 @@ from streams.cli import screen
 from streams.cli.exits import ExitCode
 from streams.cli.parts import PartLines
 from streams.cli.planning import Wish, plan_of
-from streams.cli.target import read_settings
 from streams.embedded.assembly import EDGE
 from streams.embedded.stack import Stack
+from streams.target import read_settings
 
 
 @contextmanager

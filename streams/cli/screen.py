@@ -26,7 +26,7 @@ def put(text: str, *, end: str = "\n") -> None:
 
 def put_json(value: Any) -> None:
     """One line of JSON on standard output, at once."""
-    from streams.cli.decoding import dumps  # noqa: PLC0415 - most commands print no JSON
+    from streams.decoding import dumps  # noqa: PLC0415 - most commands print no JSON
 
     put_bytes(dumps(value))
 

@@ -1,8 +1,8 @@
 """Reads the cost totals and sums them: what `penstock costs` does."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,53 +10,21 @@ from typing import TYPE_CHECKING, Any
 from schemas.errors import RecordError, SettingsError
 from schemas.ledger import CostTotal
 from schemas.serde import Codec
-from streams import topics
-from streams.cli import money, screen
+from streams import money, topics
+from streams.beginning import Beginning, parse_time
+from streams.cli import screen
 from streams.cli.reading import Record, broker_errors, open_reader
-from streams.cli.start import Beginning, parse_time
-from streams.cli.target import find_target
 from streams.cli.wire import open_serde
 from streams.settings import Settings
+from streams.sums import BY, SUMMED, Sums
+from streams.target import find_target
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-BY: Mapping[str, Callable[[CostTotal], str]] = {
-    "tenant": lambda total: total.tenant,
-    "provider": lambda total: total.provider,
-    "model": lambda total: f"{total.provider}/{total.model}",
-    "hour": lambda total: f"{total.hour:%Y-%m-%dT%H:00Z}",
-    "day": lambda total: f"{total.hour:%Y-%m-%d}",
-}
 _REDRAW_S = 0.25
-_SUMMED = tuple(f.name for f in fields(CostTotal) if f.type is int)
-
 Totals = dict[bytes, CostTotal]
 """The last total of each key."""
-
-
-@dataclass(slots=True)
-class Sums:
-    """The sums of some totals; the fields are those of CostTotal."""
-
-    calls: int = 0
-    cost_nanousd: int = 0
-    input_tokens: int = 0
-    output_tokens: int = 0
-    cache_read_input_tokens: int = 0
-    cache_write_input_tokens: int = 0
-    estimated_calls: int = 0
-    wasted_calls: int = 0
-    unpriced_calls: int = 0
-    cache_hits: int = 0
-    avoided_nanousd: int = 0
-
-    def add(self, total: CostTotal) -> None:
-        for name in _SUMMED:
-            setattr(self, name, getattr(self, name) + getattr(total, name))
-
-    def as_json(self) -> dict[str, int]:
-        return {name: getattr(self, name) for name in _SUMMED}
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,7 +197,7 @@ def _note(sums: Sums) -> str:
 def _sum(groups: Mapping[str, Sums]) -> Sums:
     whole = Sums()
     for sums in groups.values():
-        for name in _SUMMED:
+        for name in SUMMED:
             setattr(whole, name, getattr(whole, name) + getattr(sums, name))
     return whole
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from streams.cli import screen
 from streams.cli.exits import ExitCode
 from streams.cli.reading import broker_errors
-from streams.cli.target import Target, find_target
+from streams.target import Target, find_target
 from streams.verify.check import verify
 from streams.verify.verdict import Verdict
 

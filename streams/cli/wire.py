@@ -6,7 +6,7 @@ from typing import Any
 
 from schemas.serde import Serde, schema_id_of
 from streams import topics
-from streams.cli.decoding import Unreadable, decode
+from streams.decoding import Unreadable, decode
 from streams.publisher import Publisher
 from streams.settings import Settings
 

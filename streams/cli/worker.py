@@ -9,7 +9,9 @@ from streams.cli.options import AsJson, BootstrapServers, DataDir
 
 def worker(
     *,
-    role: Annotated[str, typer.Option("--role", metavar="ROLE", help="intake, dispatch, tables, health, or calls:<provider>.")],
+    role: Annotated[
+        str, typer.Option("--role", metavar="ROLE", help="intake, dispatch, tables, health, edge, webhooks, or calls:<provider>.")
+    ],
     bootstrap_servers: BootstrapServers = None,
     data_dir: DataDir = None,
     as_json: AsJson = False,

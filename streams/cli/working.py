@@ -12,8 +12,8 @@ import structlog
 from aiokafka.errors import KafkaError
 
 from streams.cli.exits import ExitCode
-from streams.cli.target import find_target, with_options
 from streams.roles import module_of, run_role
+from streams.target import find_target, with_options
 
 log = structlog.get_logger(__name__)
 

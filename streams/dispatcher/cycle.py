@@ -1,6 +1,6 @@
 """Folds what has arrived, and what is due, into records ready for one transaction. No I/O."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
@@ -10,9 +10,10 @@ from aiokafka.structs import ConsumerRecord
 
 from processors.cache.answer import may_store, recall
 from processors.cost.prices import PriceBook
+from processors.dispatch.answers import CANCELLED
 from processors.dispatch.decide import decide, sweep_due
 from processors.dispatch.decision import Emission
-from processors.dispatch.events import Advised, Event, Reported, Routed, Sweep
+from processors.dispatch.events import Advised, Cancelled, Event, Reported, Routed, Sweep
 from processors.dispatch.flights import size_of
 from processors.dispatch.policy import DispatchPolicy
 from processors.dispatch.state import Change, LaneState, PutPosition, PutTotal, request_key
@@ -32,7 +33,7 @@ from streams.stores.recent import Recent
 log = structlog.get_logger(__name__)
 R = TypeVar("R")
 
-_SWEEP_EVERY = timedelta(seconds=1)
+_LOOK_EVERY = timedelta(seconds=1)
 
 MAX_DUE = 2_000
 """Timers fired in one cycle at most, so that a great release does not make one giant transaction."""
@@ -84,8 +85,12 @@ class Cycle:
         policy: DispatchPolicy,
         prices: PriceBook,
         landed: Recent[InferenceResponse] | None = None,
+        cancelled: Callable[[str, str], bool] = lambda _tenant, _request_id: False,
     ) -> None:
-        """`landed` keeps the answers of the last seconds, for identical requests that come before the cache has them."""
+        """`landed` keeps the answers of the last seconds, for identical requests that come before the cache has them.
+
+        `cancelled` tells, of tenant and request id, whether a request was cancelled before it came here.
+        """
         self._partition, self._state, self._timers = partition, state, timers
         self.providers: frozenset[str] = frozenset()
         """Providers that have a topic of orders."""
@@ -96,7 +101,8 @@ class Cycle:
         self._orders, self._responses, self._costs = serde.of(CallOrdered), serde.of(InferenceResponse), serde.of(CostEvent)
         self._totals = serde.of(CostTotal)
         self._landed = landed
-        self._swept_at = datetime.min.replace(tzinfo=UTC)
+        self._cancelled = cancelled
+        self._looked_at = datetime.min.replace(tzinfo=UTC)
 
     def fold(
         self,
@@ -108,6 +114,8 @@ class Cycle:
         due_until: datetime | None,
     ) -> None:
         """Reports first, for they free what requests wait for; then requests; then the timers due by `due_until`.
+
+        What is remembered only to know a repetition is forgotten by that time as well.
 
         What is no record of ours is put aside as a dead letter. Raises UnknownSchema for one that a newer version may have
         written: the lane stops, and its offset is not passed.
@@ -121,8 +129,8 @@ class Cycle:
         if due_until is not None:
             for event in self._timers.due(due_until, MAX_DUE):
                 self._decide(event, folded, now)
-        if self._sweep_due(now):
-            self._decide(Sweep(MAX_DUE), folded, now)
+        if due_until is not None and sweep_due(self._state, now=due_until, policy=self._policy):
+            self._decide(Sweep(MAX_DUE), folded, due_until)
         for records in (routed, reported):
             if records:
                 read = PutPosition(records[-1].topic, records[-1].offset + 1)
@@ -132,6 +140,19 @@ class Cycle:
     def advise(self, folded: Folded, deployment: str, *, down: bool, now: datetime) -> None:
         """Fold what the whole fleet has found out about a deployment."""
         self._decide(Advised(deployment, down), folded, now)
+
+    def cancel(self, folded: Folded, keys: Iterable[str], *, now: datetime) -> None:
+        """Fold what senders no longer want, by request key; what is not open here is not touched."""
+        for key in keys:
+            if key in self._state.open:
+                self._decide(Cancelled(key), folded, now)
+
+    def sweep_due(self, now: datetime) -> bool:
+        """Whether something may be forgotten; it is looked at once a second. What is unread may be about it: see `fold`."""
+        if abs(now - self._looked_at) < _LOOK_EVERY:
+            return False
+        self._looked_at = now
+        return sweep_due(self._state, now=now, policy=self._policy)
 
     def outgoing(self, folded: Folded) -> list[Outgoing]:
         """The records of one transaction: orders, responses, cost events, the last of each total, and the changelog."""
@@ -148,7 +169,12 @@ class Cycle:
         reachable = self._reachable(request)
         if reachable is request:
             folded.values[request_key(request.tenant, request.request_id)] = (request, value)
-        self._decide(Routed(self._answered(reachable, now), value), folded, now)
+        self._decide(Routed(self._wanted(self._answered(reachable, now)), value), folded, now)
+
+    def _wanted(self, request: RequestRouted) -> RequestRouted:
+        """The request, rejected if its sender has cancelled it on its way."""
+        gone = request.rejection is None and self._cancelled(request.tenant, request.request_id)
+        return replace(request, rejection=CANCELLED) if gone else request
 
     def _answered(self, request: RequestRouted, now: datetime) -> RequestRouted:
         """The request with the answer that an identical one was given a moment ago."""
@@ -194,12 +220,6 @@ class Cycle:
             for record in decision.records:
                 if isinstance(record, InferenceResponse) and record.cache_key and record.output and may_store(record):
                     self._landed.put(request_key(record.tenant, record.cache_key), record, size_of(record.output))
-
-    def _sweep_due(self, now: datetime) -> bool:
-        if abs(now - self._swept_at) < _SWEEP_EVERY:
-            return False
-        self._swept_at = now
-        return sweep_due(self._state, now=now, policy=self._policy)
 
     def _emit(self, record: Emission) -> Outgoing:
         if isinstance(record, CallOrdered):

@@ -1,7 +1,7 @@
 """One lane partition: its transactional producer, its state, and the cycle that advances both together."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from time import monotonic
 from typing import Any
@@ -65,6 +65,7 @@ class Lane:
         policy: DispatchPolicy,
         prices: PriceBook,
         security: Mapping[str, Any],
+        cancelled: Callable[[str, str], bool],
     ) -> None:
         self.partition = partition
         self.restored = restored
@@ -88,10 +89,16 @@ class Lane:
         self._look_again_at = 0.0
         self._clock = clock.SteadyClock()
         self._advice: dict[str, bool] = {}
+        self._is_cancelled = cancelled
+        self._cancelled: set[str] = set()
 
     def advise(self, deployment: str, *, down: bool) -> None:
         """Take what the fleet has found out about a deployment into the next cycle."""
         self._advice[deployment] = down
+
+    def cancel(self, request_key: str) -> None:
+        """Take what a sender does not want any longer into the next cycle."""
+        self._cancelled.add(request_key)
 
     def start(self) -> "asyncio.Task[None]":
         self._task = asyncio.create_task(self._run(), name=f"lane-{self.partition}")
@@ -129,6 +136,8 @@ class Lane:
             await producer.start()
             timers = await self._restore()
             self._tell_open()
+            opened = self.restored.state.open.items()
+            self._cancelled |= {key for key, found in opened if self._is_cancelled(found.state.tenant, found.state.request_id)}
             cycle = Cycle(
                 self.partition,
                 self.restored.state,
@@ -137,6 +146,7 @@ class Lane:
                 policy=self._policy,
                 prices=self._prices,
                 landed=Recent(monotonic, entries=_LANDED, max_bytes=_LANDED_BYTES, max_age_s=_LANDED_S),
+                cancelled=self._is_cancelled,
             )
             cycle.providers = await self._providers()
             while not self._stopping:
@@ -193,10 +203,12 @@ class Lane:
         await self._newcomers.meet(record.value for records in arrived.values() for record in records)
         self._polls += 1
         now = self._clock.now()
-        due_until = await self._due_until(timers, now)
+        due_until = await self._due_until(timers, cycle, now)
         advice, self._advice = self._advice, {}
         for deployment, down in advice.items():
             cycle.advise(self._folded, deployment, down=down, now=now)
+        cancelled, self._cancelled = self._cancelled, set()
+        cycle.cancel(self._folded, sorted(cancelled), now=now)
         cycle.fold(self._folded, arrived.get(self._routed, ()), arrived.get(self._attempts, ()), now=now, due_until=due_until)
         if self._folded.empty:
             return
@@ -235,6 +247,8 @@ class Lane:
         wait_s = _IDLE_S if next_timer_s is None else min(next_timer_s, _IDLE_S)
         if self._barrier is not None:
             wait_s = _BARRIER_WAIT_S
+        if self._cancelled:
+            wait_s = 0.0
         if not self._folded.empty:
             wait_s = min(wait_s, max(self._commit_at() - monotonic(), _SECOND_POLL_S if self._busy else 0.0))
         return max(wait_s, 0.0)
@@ -249,14 +263,14 @@ class Lane:
             return self._committed_at + (_GATHER_S if self._busy else 0.0)
         return (self._folded_since or 0.0) + _QUIET_S
 
-    async def _due_until(self, timers: Timers, now: datetime) -> datetime | None:
+    async def _due_until(self, timers: Timers, cycle: Cycle, now: datetime) -> datetime | None:
         """Up to when timers may fire: None while reports that were in the log by then are still unread.
 
         After an outage of ours the answer to a request, or the end of a call, may stand in the log behind us while its
-        deadline has passed. What the log knows comes before what the clock says.
+        deadline has passed, or a report of what we are about to forget. What the log knows comes before what the clock says.
         """
         if self._barrier is None:
-            if timers.seconds_to_next(now) != 0.0:
+            if timers.seconds_to_next(now) != 0.0 and not cycle.sweep_due(now):
                 return None
             end = (await self._consumer.end_offsets([self._attempts]))[self._attempts]
             self._barrier = (now, end)

@@ -8,6 +8,7 @@ hears what the group says: if its partition was given away, the new assignment t
 import asyncio
 from collections.abc import Callable, Iterable
 from contextlib import closing
+from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 
@@ -22,10 +23,12 @@ from processors.cost.prices import PriceBook
 from processors.dispatch.policy import DispatchPolicy
 from streams import topics
 from streams.agents.health_view import HealthView
+from streams.cancellations import Cancellations
 from streams.catalogue import load_prices
 from streams.dispatcher.advice import Advice
 from streams.dispatcher.lane import Lane
 from streams.dispatcher.restore import Restored
+from streams.leaving import leave
 from streams.runtime import Runtime
 from streams.settings import Settings
 from streams.stores.state_dir import LaneStores, state_slot
@@ -50,19 +53,21 @@ async def run(runtime: Runtime, stop: asyncio.Event, ready: Callable[[], None]) 
     root, advice = runtime.settings.state_root("dispatch"), Advice()
     with state_slot(root) as directory, closing(LaneStores(directory, runtime.serde)) as stores:
         # A dispatcher that starts owes answers: it does not wait for advice.
-        async with HealthView(runtime).following(at_once=True) as health:
+        cancellations = Cancellations(runtime)
+        async with HealthView(runtime).following(at_once=True) as health, cancellations.following():
             health.on_circuit(advice.tell)
-            await _stay(runtime, stores, advice, stop, ready)
+            cancellations.on_cancelled(advice.cancel)
+            await _stay(runtime, stores, _News(advice, cancellations), stop, ready)
 
 
-async def _stay(runtime: Runtime, stores: LaneStores, advice: Advice, stop: asyncio.Event, ready: Callable[[], None]) -> None:
+async def _stay(runtime: Runtime, stores: LaneStores, news: "_News", stop: asyncio.Event, ready: Callable[[], None]) -> None:
     """One membership after the other."""
     pause_s, loop = _REJOIN_FIRST_S, asyncio.get_running_loop()
     prices = load_prices(runtime.settings, runtime.catalogue)
     while not stop.is_set():
         joined_at = loop.time()
         try:
-            await _Membership(runtime, prices, stores, advice).run(stop, ready)
+            await _Membership(runtime, prices, stores, news).run(stop, ready)
         except KafkaError as error:
             log.warning("dispatcher_rejoins", error=repr(error), pause_s=pause_s)
             if loop.time() - joined_at > _QUIET_S:
@@ -82,11 +87,20 @@ def policy_of(settings: Settings) -> DispatchPolicy:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _News:
+    """What a membership hears from outside its partitions."""
+
+    advice: Advice
+    cancellations: Cancellations
+
+
 class _Membership(ConsumerRebalanceListener):  # type: ignore[misc]
     """One stay in the consumer group."""
 
-    def __init__(self, runtime: Runtime, prices: PriceBook, stores: LaneStores, advice: Advice) -> None:
-        self._runtime, self._prices, self._stores, self._advice = runtime, prices, stores, advice
+    def __init__(self, runtime: Runtime, prices: PriceBook, stores: LaneStores, news: "_News") -> None:
+        self._runtime, self._prices, self._stores = runtime, prices, stores
+        self._advice, self._cancellations = news.advice, news.cancellations
         self._cluster = ""
         settings = runtime.settings
         self._security = settings.kafka_security()
@@ -135,16 +149,7 @@ class _Membership(ConsumerRebalanceListener):  # type: ignore[misc]
             progress.cancel()
             await self._stop_lanes()
             await self._commit_progress()
-            await self._leave()
-
-    async def _leave(self) -> None:
-        """Stop the consumer. While the broker is away aiokafka's own tasks end cancelled, and it says so as if we were."""
-        try:
-            await self._consumer.stop()
-        except asyncio.CancelledError:
-            if (task := asyncio.current_task()) is not None and task.cancelling():
-                raise
-            log.info("group_left_without_word")
+            await leave(self._consumer)
 
     async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:  # noqa: ARG002 - all lanes end at every rebalance
         """End every lane after its transaction. Its state is kept: whatever another member adds to it is in the changelog."""
@@ -167,6 +172,7 @@ class _Membership(ConsumerRebalanceListener):  # type: ignore[misc]
                 policy=policy_of(self._runtime.settings),
                 prices=self._prices,
                 security=self._security,
+                cancelled=self._cancellations.include,
             )
             self._lanes[partition] = lane
             self._advice.add(lane)

@@ -11,15 +11,20 @@ from processors.api.refusals import Refusal
 from schemas.outcomes import InferenceResponse
 from schemas.requests import InferenceRequest
 from streams.edge.asking import answered, facts
+from streams.edge.cancelling import cancels_on_leaving, unless_gone
 from streams.edge.door import Door
 from streams.edge.principal import Refused
 
 
 async def whole_answer(door: Door, http: Request, request: InferenceRequest) -> InferenceResponse:
     """The response, if it holds an answer. Raises Refused."""
+    cancels = cancels_on_leaving(http.headers)
     with door.asking.waiting(request) as waiting:
         asked = await door.asking.publish(request, waiting, http.headers)
-        return answered(await asked.final())
+        if not cancels:
+            return answered(await asked.final())
+        with door.cancelling.unless_answered(asked):
+            return answered(await unless_gone(http, asked.final()))
 
 
 def told(body: dict[str, Any], response: InferenceResponse, limits: dict[str, str]) -> Response:

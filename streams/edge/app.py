@@ -13,13 +13,25 @@ from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from processors.api.refusals import Refusal
-from streams.edge.door import Door, new_id
+from streams.edge.door import Door
 from streams.edge.principal import Refused
+from streams.ids import new_id
 
 log = structlog.get_logger(__name__)
 
 _ANTHROPIC = ("/v1/messages",)
-_NATIVE = ("/v1/requests", "/v1/costs", "/v1/tables", "/v1/providers", "/v1/config", "/v1/webhooks", "/health", "/schemas")
+_NATIVE = (
+    "/v1/requests",
+    "/v1/costs",
+    "/v1/tables",
+    "/v1/providers",
+    "/v1/config",
+    "/v1/webhooks",
+    "/health",
+    "/schemas",
+    "/metrics",
+    "/v1/live",
+)
 
 
 def edge_app(door: Door, routes: Iterable[BaseRoute]) -> ASGIApp:

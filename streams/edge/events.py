@@ -17,16 +17,16 @@ from processors.api.refusals import Refusal
 from schemas.errors import RecordError
 from schemas.outcomes import InferenceResponse, ResponseChunk
 from streams import clock, topics
-from streams.cli.decoding import dumps
+from streams.decoding import dumps
 from streams.edge.asking import GRACE_S
 from streams.edge.door import Door
 from streams.edge.lineage import Known, Lineages
 from streams.edge.lineage_log import LogReading, Record, Stretch
 from streams.edge.mailbox import Piece, Waiting
 from streams.edge.principal import Refused
+from streams.edge.streamed import SSE, SSE_HEADERS
 from streams.placement import partition_of
 
-SSE = "text/event-stream"
 KEEP_ALIVE_S = 15.0
 QUEUED = 256
 """Pieces that wait for a slow reader; of what comes beyond, the log keeps the place."""
@@ -97,7 +97,7 @@ class Events:
                             return
                     yield framed
 
-        return StreamingResponse(body(), media_type=SSE, headers={"cache-control": "no-cache", "x-accel-buffering": "no"})
+        return StreamingResponse(body(), media_type=SSE, headers=SSE_HEADERS)
 
     async def _events(self, tenant: str, request_id: str, place: Place | None) -> AsyncGenerator[bytes, None]:
         with self._door.mailbox.waiting(tenant, request_id, chunks=True) as waiting:

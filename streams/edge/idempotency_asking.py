@@ -70,7 +70,7 @@ class AskingOnce(Asking):
             _may_be_published(claim)
             return await self._publish_now(request, waiting, headers)
         if known.final is not None:
-            waiting.pieces.put_nowait(known.final)
+            waiting.give(known.final)
             return Asked(request, waiting, time.monotonic() + _REPLAYED_WITHIN_S)
         if not join:
             raise _in_flight()

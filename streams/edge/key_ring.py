@@ -45,6 +45,7 @@ class KeyRing:
 
     @property
     def caught_up(self) -> bool:
+        """Whether all keys are known that stood in the topic at the start."""
         return self._follower.caught_up.is_set()
 
     def principal(self, credential: str) -> Principal | None:

@@ -12,12 +12,12 @@ from schemas.outcomes import InferenceResponse
 from schemas.requests import InferenceRequest
 from schemas.routing import RequestRouted
 from streams import clock, topics
-from streams.cli.decoding import decode
-from streams.cli.explaining_lineage import Lineage, Seen, lineages
-from streams.cli.explaining_page import page
-from streams.edge.door import made_at_s
+from streams.decoding import decode
 from streams.edge.lineage_log import LogReading, Record, Stretch
 from streams.edge.mailbox import Mailbox
+from streams.ids import made_at_s
+from streams.lineage.collected import Lineage, Seen, lineages
+from streams.lineage.page import page
 from streams.placement import lane_partition, partition_of
 from streams.runtime import Runtime
 from streams.verify.derive import tenant_of

@@ -41,6 +41,12 @@ class Waiting:
     tenant: str
     chunks: bool
     pieces: asyncio.Queue[Piece] = field(default_factory=asyncio.Queue)
+    answered: bool = False
+    """Whether the final response has come, read or not."""
+
+    def give(self, piece: Piece) -> None:
+        self.answered = self.answered or isinstance(piece, InferenceResponse)
+        self.pieces.put_nowait(piece)
 
     async def final(self) -> InferenceResponse:
         """The final response; chunks before it are passed over."""
@@ -115,4 +121,4 @@ class Mailbox:
             return  # a notice to whoever sent the id again
         for reader in readers:
             if reader.tenant == piece.tenant and (final or reader.chunks):
-                reader.pieces.put_nowait(piece)
+                reader.give(piece)

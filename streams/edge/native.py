@@ -14,7 +14,7 @@ from processors.api.refusals import Refusal
 from schemas.keys import KeyRole
 from schemas.outcomes import InferenceResponse
 from streams import clock
-from streams.cli.decoding import dumps
+from streams.decoding import dumps
 from streams.edge.asking import Asked, facts
 from streams.edge.body import read_object
 from streams.edge.door import Door

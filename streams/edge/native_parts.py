@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from starlette.routing import BaseRoute
 
+from streams.edge.cancel_path import CancelPath
 from streams.edge.door import Door
 from streams.edge.events import Events
 from streams.edge.idempotency import Claims
@@ -41,7 +42,8 @@ class NativeParts:
     def routes(self, door: Door, others: Iterable[BaseRoute]) -> list[BaseRoute]:
         """The native routes and the others', all of which ask once for an Idempotency-Key."""
         native = Native(door, self.asking, self._lineages, Events(door, self._lineages, self._reading)).routes()
-        asking = under_its_claim(door, self._claims, [*others, *native], ASKED_ONCE)
+        cancel = CancelPath(door, self._lineages).routes()
+        asking = under_its_claim(door, self._claims, [*others, *native, *cancel], ASKED_ONCE)
         return [*asking, *Sockets(door, Feed(door.runtime)).routes()]
 
 

@@ -6,9 +6,9 @@ from datetime import datetime
 from typing import Any
 
 from processors.api.bad_request import BadRequest
+from processors.api.request_line import from_request_line
 from processors.route.catalogue import AUTO
 from schemas.requests import InferenceRequest
-from streams.cli.request_line import from_request_line
 from streams.edge.asking import TIMEOUT_HEADER
 
 MAX_WAIT_S = 300.0

@@ -1,6 +1,7 @@
 """Answers as streams: pieces as they come, in the shape of whichever client asked."""
 
 from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import ExitStack
 
 import orjson
 from starlette.requests import Request
@@ -14,17 +15,18 @@ from schemas.calls import Output
 from schemas.outcomes import InferenceResponse, ResponseChunk
 from schemas.requests import InferenceRequest
 from streams.edge.asking import Asked, answered
+from streams.edge.cancelling import cancels_on_leaving, unless_gone
 from streams.edge.door import Door
 from streams.edge.principal import Refused
 
 SSE = "text/event-stream"
-_HEADERS = {"cache-control": "no-cache", "x-accel-buffering": "no"}
+SSE_HEADERS = {"cache-control": "no-cache", "x-accel-buffering": "no"}
 
 
 async def streaming(door: Door, http: Request, request: InferenceRequest, stream: Stream) -> Response:
     """The first piece decides the status: raises Refused for a request that fails before it. A later failure ends the stream."""
     events = _events(door, http, request, stream)
-    first = await anext(events)
+    first = await (unless_gone(http, anext(events)) if cancels_on_leaving(http.headers) else anext(events))
 
     async def body() -> AsyncIterator[bytes]:
         try:
@@ -34,12 +36,15 @@ async def streaming(door: Door, http: Request, request: InferenceRequest, stream
         finally:
             await events.aclose()
 
-    return StreamingResponse(body(), media_type=SSE, headers=_HEADERS)
+    return StreamingResponse(body(), media_type=SSE, headers=SSE_HEADERS)
 
 
 async def _events(door: Door, http: Request, request: InferenceRequest, stream: Stream) -> AsyncGenerator[bytes, None]:
-    with door.asking.waiting(request) as waiting:
+    cancels = cancels_on_leaving(http.headers)
+    with door.asking.waiting(request) as waiting, ExitStack() as leaving:
         asked = await door.asking.publish(request, waiting, http.headers)
+        if cancels:
+            leaving.enter_context(door.cancelling.unless_answered(asked))
         begun = False
         try:
             async for event in streamed(asked, stream):

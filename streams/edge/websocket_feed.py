@@ -16,7 +16,7 @@ from schemas.ledger import CostEvent
 from schemas.outcomes import InferenceResponse, ResponseChunk
 from schemas.serde import Codec
 from streams import topics
-from streams.cli.decoding import dumps
+from streams.decoding import dumps
 from streams.follower import Follower
 from streams.runtime import Runtime
 

@@ -4,9 +4,12 @@
    STEADY_S starts from the shortest pause again.
 2. A part that ends with SETTINGS_EXIT_CODE said that the operator must act: it is given up, and so reported.
 3. A stop that was asked for is never undone by a restart.
+4. A part is not started again before what it needs runs: a worker without its broker would only take the CPU that the broker
+   needs to come back. After NEEDED_WITHIN_S it is started all the same, and waits by itself.
 """
 
 import asyncio
+import contextlib
 import signal
 from collections.abc import Callable
 from enum import StrEnum
@@ -15,11 +18,13 @@ from typing import Protocol
 from schemas.errors import SettingsError
 from streams.embedded.events import Exited, Failed, Ready, Restarted, StackEvent, Starting, Stopped
 from streams.embedded.parts import SETTINGS_EXIT_CODE
+from streams.embedded.readiness import poll
 from streams.embedded.spawner import Process
 
 RESTART_FIRST_S = 0.25
 RESTART_CAP_S = 15.0
 STEADY_S = 30.0
+NEEDED_WITHIN_S = 30.0
 
 
 class Part(Protocol):
@@ -49,12 +54,16 @@ class State(StrEnum):
 class Child:
     """One part under supervision."""
 
-    def __init__(self, part: Part, report: Callable[[StackEvent], None]) -> None:
+    def __init__(
+        self, part: Part, report: Callable[[StackEvent], None], *, needed_runs: Callable[[], bool] = lambda: True
+    ) -> None:
+        """`needed_runs`: whether the parts that this one needs run now."""
         self.part = part
         self.state = State.STOPPED
         self.restarts = 0
         self.process: Process | None = None
         self._report = report
+        self._needed_runs = needed_runs
         self._watch: asyncio.Task[None] | None = None
 
     @property
@@ -119,6 +128,7 @@ class Child:
             self.state = State.WAITING
             self._report(Exited(self.name, exit_code, pause_s))
             await asyncio.sleep(pause_s)
+            await self._until_needed_run()
             self.restarts += 1
             try:
                 process = await self._run()
@@ -129,6 +139,14 @@ class Child:
             else:
                 self._report(Restarted(self.name, process.pid, self.restarts))
                 return process
+
+    async def _until_needed_run(self) -> None:
+        async def they_run() -> bool:
+            return self._needed_runs()
+
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(NEEDED_WITHIN_S):
+                await poll(they_run, every_s=0.02)
 
     def _give_up(self, reason: str) -> None:
         self.state = State.FAILED

@@ -145,7 +145,7 @@ class Stack:
         await _together(self._start_service(name) for name in self._children)
         if "kafka" not in self._children:
             await self._create_topics()
-        self._children |= {role: [self._child(part) for part in parts] for role, parts in assembly.workers.items()}
+        self._children |= {role: [self._worker(part) for part in parts] for role, parts in assembly.workers.items()}
         self._exit.push_async_callback(self._stop_all, tuple(assembly.workers), WORKER_GRACE_S)
         await _together(child.start() for role in assembly.workers for child in self._children[role])
         self._announcing = True
@@ -164,6 +164,12 @@ class Stack:
 
     def _child(self, part: Part) -> Child:
         return Child(part, self._report)
+
+    def _worker(self, part: Part) -> Child:
+        return Child(part, self._report, needed_runs=self._broker_runs)
+
+    def _broker_runs(self) -> bool:
+        return all(child.running for child in self._children.get("kafka", ()))
 
     def _report(self, event: StackEvent) -> None:
         if isinstance(event, Restarted):

@@ -11,13 +11,15 @@ import asyncio
 import time
 import traceback
 import uuid
+from collections.abc import Callable
 from datetime import datetime
 
 import structlog
 from aiokafka.errors import KafkaError
 
+from processors.classify import tokens
 from processors.providers.contract import Adapter, Chunk, Completion, Failed, ProviderCall
-from schemas.calls import Billing, CallOrdered, Failure, FailureKind
+from schemas.calls import Billing, CallOrdered, Failure, FailureKind, Usage, UsageSource
 from schemas.errors import RecordError
 from schemas.outcomes import ResponseChunk
 from schemas.requests import InferenceRequest
@@ -42,7 +44,17 @@ _SENT_AFTER_S = 0.002
 class Caller:
     """Makes the calls of one provider."""
 
-    def __init__(self, runtime: Runtime, adapter: Adapter, gates: Gates, limits: CallLimits, *, worker: str) -> None:
+    def __init__(
+        self,
+        runtime: Runtime,
+        adapter: Adapter,
+        gates: Gates,
+        limits: CallLimits,
+        *,
+        worker: str,
+        cancelled: Callable[[str, str], bool],
+    ) -> None:
+        """`cancelled` tells, of tenant and request id, whether the sender has cancelled a request."""
         self._runtime = runtime
         self._adapter = adapter
         self._gates = gates
@@ -53,7 +65,10 @@ class Caller:
         self._requests = runtime.serde.of(InferenceRequest)
         self._newcomers = Newcomers(runtime.serde.catalogue, runtime.settings)
         self._chunks = runtime.serde.of(ResponseChunk)
+        self._is_cancelled = cancelled
         self._running: set[asyncio.Task[None]] = set()
+        self._calling: dict[asyncio.Task[None], tuple[str, str]] = {}
+        self._withdrawn: set[asyncio.Task[None]] = set()
         self._draining = False
         self._cancelling = False
 
@@ -75,7 +90,7 @@ class Caller:
             self._running.add(task)
             try:
                 with metrics.IN_FLIGHT.labels(order.deployment).track_inprogress():
-                    await self._carry_out(order, record, gate)
+                    await self._carry_out(order, record, gate, task)
             finally:
                 self._running.discard(task)
 
@@ -93,7 +108,13 @@ class Caller:
             await asyncio.wait(late, timeout=LAST_WORD_S + 1)
         return len(late)
 
-    async def _carry_out(self, order: CallOrdered, record: Delivered, gate: Gate) -> None:
+    def cancel(self, tenant: str, request_id: str) -> None:
+        """Cut off the calls under way for a request that its sender has cancelled; each is reported so."""
+        for task in [task for task, key in self._calling.items() if key == (tenant, request_id)]:
+            self._withdrawn.add(task)
+            task.cancel()
+
+    async def _carry_out(self, order: CallOrdered, record: Delivered, gate: Gate, task: "asyncio.Task[None]") -> None:
         faults.point("K5", order.request_id)
         now = clock.now()
         timeout_s = _time_left_s(order, now)
@@ -104,9 +125,13 @@ class Caller:
         if (wait_s := await self._limits.take(order)) > 0:
             await self._refuse(order, reports.limited(order.deployment, wait_s), now)
             return
+        if self._is_cancelled(order.tenant, order.request_id):
+            await self._refuse(order, reports.withdrawn(), now)
+            return
         call = reports.Started(order, str(uuid.uuid4()), self._worker, now, timeout_s)
         sender = ChunkSender(order, call.call_id, self._chunks, self._runtime.publisher) if order.stream else None
         attempt = _Attempt(call, request, sender)
+        self._calling[task] = (order.tenant, order.request_id)
         try:
             await self._reporter.report(reports.started(call, grace_s=self._runtime.settings.lost_grace_s))
             faults.point("K6", call.call_id)
@@ -116,11 +141,15 @@ class Caller:
             await self._report(attempt, outcome, gate)
             await self._limits.settle(order, outcome.usage)
         except asyncio.CancelledError:
-            if await self._last_word(attempt, gate):
+            withdrawn = task in self._withdrawn
+            if await self._last_word(attempt, gate, withdrawn=withdrawn):
                 record.ack()
-            if not self._cancelling:
+            if not (self._cancelling or withdrawn):
                 raise
             return
+        finally:
+            del self._calling[task]
+            self._withdrawn.discard(task)
         faults.point("K10", call.call_id)
 
     async def _refuse(self, order: CallOrdered, failed: Failed, now: datetime) -> None:
@@ -136,9 +165,9 @@ class Caller:
             attempt.call, outcome, in_flight=gate.in_flight, now=clock.now(), latency_ms=attempt.latency_ms
         )
 
-    async def _last_word(self, attempt: "_Attempt", gate: Gate) -> bool:
+    async def _last_word(self, attempt: "_Attempt", gate: Gate, *, withdrawn: bool) -> bool:
         """Report a call that was cut off, for as long as a stop can wait. False when it must count as lost."""
-        outcome = attempt.outcome or reports.cancelled(connected=attempt.connected)
+        outcome = attempt.outcome or (attempt.withdrawn() if withdrawn else reports.cancelled(connected=attempt.connected))
         try:
             async with asyncio.timeout(LAST_WORD_S):
                 await self._report(attempt, outcome, gate)
@@ -172,6 +201,8 @@ class _Attempt:
         self.outcome: Completion | Failed | None = None
         self.latency_ms = 0
         self._request = request
+        self._received = 0
+        self._usage: Usage | None = None
 
     async def make(self, adapter: Adapter) -> Completion | Failed:
         """What came of the call, named even when the adapter broke."""
@@ -196,6 +227,23 @@ class _Attempt:
         on_chunk = None if self.sender is None else self._on_chunk
         return await adapter.complete(call, timeout_s=timeout_s, on_chunk=on_chunk)
 
+    def withdrawn(self) -> Failed:
+        """What it comes to when the sender cancels in the middle. A stream is charged by what has come of it."""
+        if not self.connected:
+            return reports.withdrawn()
+        order, told = self.call.order, self._usage
+        if self.sender is None or not (self._received or told):
+            return reports.withdrawn(Billing.UNKNOWN)
+        output = max(self._received, told.output_tokens if told else 0)
+        usage = Usage(
+            input_tokens=told.input_tokens if told else order.input_tokens_estimate,
+            output_tokens=min(output, order.output_tokens_bound),
+            cache_read_input_tokens=told.cache_read_input_tokens if told else 0,
+            cache_write_input_tokens=told.cache_write_input_tokens if told else 0,
+            source=UsageSource.ESTIMATED,
+        )
+        return reports.withdrawn(Billing.UNKNOWN, usage)
+
     def _on_connected(self) -> None:
         self.connected = True
         if faults.is_armed("K7"):
@@ -203,6 +251,8 @@ class _Attempt:
 
     def _on_chunk(self, chunk: Chunk) -> None:
         faults.point("K8", self.call.call_id)
+        self._received += tokens.of_text(chunk.content) + tokens.of_text(chunk.reasoning) + tokens.of_text(chunk.tool_calls_json)
+        self._usage = chunk.usage or self._usage
         if self.sender is not None:
             self.sender.add(chunk)
 

@@ -9,6 +9,7 @@ from typing import Any
 import structlog
 
 from streams import topics
+from streams.cancellations import Cancellations
 from streams.faust_host import Host, each, host
 from streams.runtime import Runtime
 from streams.workers.caller import Caller
@@ -34,10 +35,13 @@ async def run(runtime: Runtime, stop: asyncio.Event, ready: Callable[[], None]) 
     gates, share = Gates(deployments), Share(await runtime.publisher.partitions(topics.calls(provider.name)))
     limits = CallLimits(deployments, runtime.settings.redis_url, share.part)
     adapter = adapter_of(provider, runtime.settings, os.environ, connections=gates.bound)
-    caller = Caller(runtime, adapter, gates, limits, worker=f"{socket.gethostname()}-{os.getpid()}")
+    cancellations = Cancellations(runtime)
+    worker = f"{socket.gethostname()}-{os.getpid()}"
+    caller = Caller(runtime, adapter, gates, limits, worker=worker, cancelled=cancellations.include)
+    cancellations.on_cancelled(caller.cancel)
     app = share.host = _app(runtime, provider.name, caller, gates)
     try:
-        async with app.running():
+        async with cancellations.following(), app.running():
             ready()
             await stop.wait()
             late = await caller.drain(runtime.settings.drain_timeout_s)

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from processors.providers.contract import Completion, Failed
-from schemas.calls import Billing, CallOrdered, CallPhase, CallReported, Failure, FailureKind
+from schemas.calls import Billing, CallOrdered, CallPhase, CallReported, Failure, FailureKind, Usage
 from schemas.health import HealthEvent, HealthOutcome
 
 _OF_THE_REQUEST = frozenset(
@@ -92,6 +92,11 @@ def cancelled(*, connected: bool) -> Failed:
     """The worker had to stop in the middle of the call."""
     billing = Billing.UNKNOWN if connected else Billing.NOT_BILLED
     return Failed(Failure(FailureKind.CANCELLED, "the worker stopped before the call had ended", billing))
+
+
+def withdrawn(billing: Billing = Billing.NOT_BILLED, usage: Usage | None = None) -> Failed:
+    """The sender has cancelled the request: nothing was sent, or the call was cut off."""
+    return Failed(Failure(FailureKind.CANCELLED, "the sender has cancelled the request", billing), usage)
 
 
 def too_large(outcome: Completion | Failed, why: str) -> Failed:

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
+from schemas.batches import BatchCancel, BatchChanged, BatchProblem, BatchState, BatchStatus
 from schemas.calls import (
     Billing,
     CallOrdered,
@@ -14,7 +15,10 @@ from schemas.calls import (
     Usage,
     UsageSource,
 )
+from schemas.cancellation import CancelRequested
+from schemas.configuration import RoutingConfigured
 from schemas.feedback import FeedbackGiven
+from schemas.files import FilePart, StoredFile
 from schemas.health import AlertRaised, AlertState, HealthEvent, HealthOutcome, RateLimits
 from schemas.idempotency import IdempotencyClaim
 from schemas.keys import KeyIssued, KeyRole
@@ -35,6 +39,7 @@ from schemas.requests import (
 from schemas.routing import CachedAnswer, Candidate, CandidateUse, Fallback, RequestRouted, Scored
 from schemas.semantic import Agreement, Compared, Comparison, SemanticEntry
 from schemas.state import AdjustedState, Awaited, CallState, CircuitState, DispatchChange, RequestPhase, RequestState, Wait
+from schemas.webhooks import DeliveryStatus, WebhookDelivery, WebhookEndpoint
 
 AT = datetime(2026, 1, 31, 15, 4, 5, 678901, UTC)
 LATER = AT + timedelta(seconds=90)
@@ -444,6 +449,91 @@ EXAMPLES = {
             body_digest=bytes(range(32)),
             made_at=AT,
             expires_at=LATER,
+        ),
+        CancelRequested(request_id="req-1", tenant="acme", asked_at=AT),
+        FilePart(file_id="file-1", tenant="acme", number=3, data=b'{"custom_id":"1"}\n'),
+        BatchChanged(
+            batch=BatchState(
+                batch_id="batch_1",
+                tenant="acme",
+                endpoint="/v1/chat/completions",
+                input_file_id="file-1",
+                input_parts=2,
+                status=BatchStatus.CANCELLED,
+                created_at=AT,
+                expires_at=LATER,
+                in_progress_at=AT,
+                finalizing_at=LATER,
+                ended_at=LATER,
+                cancelling_at=LATER,
+                output_file_id="file-2",
+                error_file_id="file-3",
+                output_expires_after_s=3_600,
+                total=9,
+                completed=5,
+                failed=2,
+                expired=1,
+                input_tokens=12_310,
+                cached_tokens=3,
+                output_tokens=550,
+                reasoning_tokens=7,
+                output_parts=4,
+                output_bytes=5_000_000_000,
+                error_parts=1,
+                error_bytes=300,
+                published=8,
+                settled=b"\xfe\x01",
+                positions=(4_294_967_296, 17),
+                problems=(BatchProblem("invalid_json_line", "the line is no JSON", "body", 3),),
+                metadata={"job": "june"},
+            ),
+            cancel=BatchCancel(batch_id="batch_1", tenant="acme", asked_at=LATER),
+            file=StoredFile(
+                file_id="file-2",
+                tenant="acme",
+                filename="batch_1_output.jsonl",
+                purpose="batch_output",
+                size_bytes=5_000_000_000,
+                parts=4,
+                created_at=AT,
+                expires_at=LATER,
+            ),
+        ),
+        WebhookEndpoint(
+            webhook_id="wh-018bcfe5680000112233445566778899aabb",
+            tenant="acme",
+            url="https://hooks.example.org/penstock?of=acme",
+            events=("request.completed", "request.failed"),
+            description="Tells the shop.",
+            generation=3,
+            created_at=AT,
+            rotated_at=LATER,
+            enabled_at=LATER,
+            disabled_at=LATER + timedelta(days=5),
+            disabled_reason="the endpoint has failed for 5 days and was disabled",
+        ),
+        WebhookDelivery(
+            message_id="msg_0123456789abcdef",
+            webhook_id="wh-018bcfe5680000112233445566778899aabb",
+            tenant="acme",
+            event="request.failed",
+            status=DeliveryStatus.WAITING,
+            attempt=2,
+            at=AT,
+            request_id="req-1",
+            not_before=LATER,
+            body='{"type":"request.failed","timestamp":"2026-01-31T15:04:05.678901Z","data":{"request_id":"req-1"}}',
+            http_status=503,
+            answer="later, please",
+            error="it was answered with 503",
+            duration_ms=15,
+            failing_since=AT,
+        ),
+        RoutingConfigured(
+            version="cfg-018bcfe5680000112233445566778899aabb",
+            routing_json='{"default":"composite","rules":[{"tenant":"acme","policy":"cheapest"}]}',
+            configured_at=AT,
+            configured_by="ops/0a1b2c3d4e5f",
         ),
     )
 }

@@ -220,7 +220,7 @@ def test_the_roles_that_open_the_answer_cache_share_a_secret_that_no_example_hol
     """
     data_dir = OURS["init"]["environment"]["PENSTOCK_DATA_DIR"]
     sharing = {name for name, service in OURS.items() if f"cache-seal:{data_dir}" in service.get("volumes", [])}
-    assert sharing == {"init", "intake", "tables", "edge"}, "the edge has the secret of its keys there"
+    assert sharing == {"init", "intake", "tables", "edge", "webhooks"}, "the last two have the secret of keys and webhooks there"
     assert all(OURS[name]["depends_on"]["init"]["condition"] == "service_completed_successfully" for name in sharing - {"init"})
     assert f"--home-dir {data_dir}" in DOCKERFILE
     assert re.search(rf"install --directory --owner penstock --group penstock {data_dir} ", DOCKERFILE), "it must be theirs"
@@ -238,7 +238,8 @@ def test_who_opens_the_answer_cache() -> None:
     assert importing == {
         "streams/agents/intake.py", "streams/agents/tables.py", "streams/agents/cache_fill.py",
         "streams/stores/valkey_cache.py", "streams/cli/caching.py",
-        "streams/edge/role.py", "streams/cli/keeping_keys.py", "streams/agents/semantic_judge.py",
+        "streams/edge/role.py", "streams/edge/webhooks.py", "streams/webhooks/role.py", "streams/cli/keeping_keys.py",
+        "streams/agents/semantic_judge.py",
     }  # fmt: skip
 
 

@@ -173,7 +173,7 @@ def test_targets_of_make_that_are_shown_exist() -> None:
 
 
 def test_variables_that_are_shown_are_settings() -> None:
-    known = {*setting_variables().values(), *provider_variables(), "PENSTOCK_FAULT", "PENSTOCK_READY_FILE"}
+    known = {*setting_variables().values(), *provider_variables(), "PENSTOCK_FAULT", "PENSTOCK_READY_FILE", "PENSTOCK_KEY"}
     for page in PAGES:
         shown = set(
             re.findall(r"\b(?:PENSTOCK_[A-Z0-9_]+|[A-Z_]+_API_KEY|REDIS_URL|SCHEMA_REGISTRY_[A-Z]+)\b", page.read_text("utf-8"))

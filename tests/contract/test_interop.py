@@ -179,7 +179,7 @@ def test_the_stock_client_finds_its_way(registry):
         ("GET", "/config", 200, {"compatibilityLevel": "FULL_TRANSITIVE"}),
         ("GET", "/config/ai.requests-value?defaultToGlobal=true", 200, {"compatibilityLevel": "FULL_TRANSITIVE"}),
         ("GET", "/mode", 200, {"mode": "READONLY"}),
-        ("GET", "/subjects?subjectPrefix=ai.co", 200, ["ai.cost-totals-value", "ai.costs-value"]),
+        ("GET", "/subjects?subjectPrefix=ai.cost", 200, ["ai.cost-totals-value", "ai.costs-value"]),
         ("GET", "/schemas/ids/99", 404, {"error_code": 40403}),
         ("GET", "/subjects/nope/versions", 404, {"error_code": 40401}),
         ("GET", "/subjects/ai.requests-value/versions/7", 404, {"error_code": 40402}),

@@ -39,6 +39,8 @@ NAMES = {
     "penstock_cost_events_total": ("counter", ("kind", "flag")),
     "penstock_cache_look_ups_total": ("counter", ("tier",)),
     "penstock_dead_letters_total": ("counter", ("stage", "reason")),
+    "penstock_webhook_deliveries_total": ("counter", ("outcome",)),
+    "penstock_webhooks_waiting": ("gauge", ()),
 }
 """By hand. Changing one is a migration: whoever has dashboards of their own must change them."""
 
@@ -253,8 +255,8 @@ def test_every_role_is_read_where_it_serves() -> None:
         assert all(not port.endswith(f":{found['port']}") for port in service.get("ports", ())), "metrics have no lock"
         assert re.sub(spelling["regex"], spelling["replacement"].replace("$1", r"\1"), name) == service["command"][2]
     assert {role for rule in RULES for role in re.findall(r'role="(\w+)"', rule["expr"])} == {
-        name for name, service in roles.items() if "profiles" not in service and name != "edge"
-    }, "without the edge requests come and go over Kafka"
+        name for name, service in roles.items() if "profiles" not in service and name not in {"edge", "webhooks"}
+    }, "without the edge requests come and go over Kafka, and without webhooks nobody is called"
 
 
 def test_what_is_mounted_is_what_the_containers_look_for() -> None:

@@ -57,6 +57,12 @@ class Group:
         lane.advise(deployment, down=down)
         self.world.say(lambda: f"{lane.who:9} is advised that {deployment} is {'down' if down else 'back'}")
 
+    def tell_cancelled(self) -> None:
+        """Every lane hears of all cancellations, unless it is about to commit."""
+        for lane in (*self.lanes.values(), *self.zombies):
+            if lane.prepared is None:
+                lane.hear_cancelled()
+
     # --- faults ----------------------------------------------------------------------------------------------------------
 
     def crash(self, partition: int, choice: int) -> None:

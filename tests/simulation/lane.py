@@ -7,7 +7,7 @@ things: fence, restore, read on from the positions, fold, commit everything in o
 from datetime import datetime
 
 from processors.dispatch.decide import timers_of
-from processors.dispatch.state import LaneState
+from processors.dispatch.state import LaneState, request_key
 from schemas.outcomes import CacheState
 from streams import topics
 from streams.dispatcher.changelog import Changelog
@@ -37,6 +37,7 @@ class Lane:
         self._attempts = world.broker.log(topics.ATTEMPTS, partition)
         self._barrier: tuple[datetime, int] | None = None
         self.episode: Episode | None = None
+        self.known_cancelled: set[tuple[str, str]] = set()
         self.start()
 
     # --- start -----------------------------------------------------------------------------------------------------------
@@ -54,11 +55,13 @@ class Lane:
             serde=self.world.serde,
             policy=self.world.schedule.policy,
             prices=PRICES,
+            cancelled=lambda tenant, request_id: (tenant, request_id) in self.known_cancelled,
         )
         self.cycle.providers = frozenset(PROVIDERS)
         if self.world.recorded is not None:
             self.episode = Episode.of(self.partition, state, self.world)
             self.world.recorded.append(self.episode)
+        self.hear_cancelled()
         self.world.say(
             lambda: (
                 f"{self.who:9} owns partition {self.partition} (epoch {self.epoch}): restored to changelog"
@@ -129,6 +132,20 @@ class Lane:
             self.episode.advise(deployment, now, down=down)
         self.cycle.advise(self.folded, deployment, down=down, now=now)
 
+    def hear_cancelled(self) -> None:
+        """What senders have cancelled until now: what is open here is answered so, what comes later is not let in."""
+        news = [key for key in self.world.cancelled if key not in self.known_cancelled]
+        if not news:
+            return
+        now = self.world.tell_dispatcher(self.world.now + self.member.offset)
+        self.known_cancelled.update(news)
+        if self.episode is not None:
+            self.episode.cancel(news, now)
+        said = len(self.folded.records)
+        self.cycle.cancel(self.folded, [request_key(*key) for key in news], now=now)
+        self.world.count["open request cancelled"] += len(self.folded.records) - said
+        self.world.say(lambda: f"{self.who:9} hears of {news}: {[describe(record) for record in self.folded.records[said:]]}")
+
     def _arrivals(self, topic: str, most: int) -> list[Record]:
         log, position = (self._routed if topic is topics.ROUTED else self._attempts), self.position[topic]
         arrived = [record for record in log.records[position : position + most] if record is not None]
@@ -138,7 +155,7 @@ class Lane:
     def due_until(self, now: datetime) -> datetime | None:
         """As `Lane._due_until`: up to when timers may fire; None while reports that were in the log by then are unread."""
         if self._barrier is None:
-            if self.timers.seconds_to_next(now) != 0.0:
+            if self.timers.seconds_to_next(now) != 0.0 and not self.cycle.sweep_due(now):
                 return None
             self._barrier = (now, self._attempts.end)
         as_of, offset = self._barrier

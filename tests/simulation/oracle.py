@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 from itertools import pairwise
 
+from processors.dispatch.answers import CANCELLED
 from schemas.calls import CallPhase
 from schemas.ledger import CostKind
 from schemas.outcomes import CacheState, InferenceResponse, ResponseStatus
@@ -85,6 +86,8 @@ def judge_finals(world: World, facts: Facts, answers: Answers) -> Iterator[str]:
         final = finals[0][1]
         if final.user != first.user:
             yield f"I2: {name} was answered for {final.user}, but {first.user} came first"
+        if final.error == CANCELLED and key not in world.cancelled:
+            yield f"I2: {name} was answered `cancelled`, and its sender still wants it"
         if final.error is not None and final.error.kind == "expired":
             yield from _judge_expired(facts, key, final)
         elif final.status is ResponseStatus.OK and final.cache not in {CacheState.HIT, CacheState.SHARED}:

@@ -26,24 +26,20 @@ def judge_sequence(world: World, facts: Facts, finals: Finals) -> Iterator[str]:
             orders.setdefault((order.tenant, order.request_id), []).append((number, order))
     for key, found in orders.items():
         if key in finals and key in facts.routed:
-            failed = _first_failures(facts.reports.get(key, ()))
             for number, order in found:
                 routed, read = facts.routed[key][0].record, facts.transactions[number].read
-                yield from _judge_order(routed, order, found[0][1], {n: f for n, f in failed.items() if f.offset < read})
+                failed = [told for told in facts.reports.get(key, ()) if _has_failed(told) and told.offset < read]
+                yield from _judge_order(routed, order, found[0][1], failed)
             yield from _judge_end(world, facts, key, finals[key][1])
     yield from _judge_wasted(world, facts, finals)
 
 
-def _first_failures(reports: tuple[ReportAt, ...] | list[ReportAt]) -> dict[int, ReportAt]:
-    failed: dict[int, ReportAt] = {}
-    for told in reports:
-        if told.record.phase is CallPhase.FAILED:
-            failed.setdefault(told.record.attempt, told)
-    return failed
+def _has_failed(told: ReportAt) -> bool:
+    return told.record.phase is CallPhase.FAILED
 
 
-def _judge_order(routed: RequestRouted, order: CallOrdered, first: CallOrdered, failed: dict[int, ReportAt]) -> Iterator[str]:
-    """`failed`: the first failure of each attempt, of those that were read when the order was written."""
+def _judge_order(routed: RequestRouted, order: CallOrdered, first: CallOrdered, failed: list[ReportAt]) -> Iterator[str]:
+    """`failed`: the failures that were read when the order was written; of an order that came twice there may be two."""
     name = f"{order.tenant}/{order.request_id}#{order.attempt}"
     if order.hedge:
         after_ms = routed.hedge_after_ms
@@ -53,13 +49,15 @@ def _judge_order(routed: RequestRouted, order: CallOrdered, first: CallOrdered, 
             yield f"hedge: {name} was written {order.ordered_at - first.ordered_at} after the first, not {after_ms} ms"
         if order.deployment == first.deployment:
             yield f"hedge: {name} asks the same deployment as the first"
-    elif missing := [attempt for attempt in range(1, order.attempt) if attempt not in failed]:
+    elif missing := sorted({*range(1, order.attempt)} - {told.record.attempt for told in failed}):
         yield f"hedge: {name} was written while the calls of {missing} could still succeed"
     asked = next(candidate for candidate in routed.candidates if candidate.deployment == order.deployment)
-    too_long = [told.record for told in failed.values() if _kind(told.record) == "context_too_long"]
+    too_long = [told.record for told in failed if _kind(told.record) == "context_too_long"]
     if asked.use is CandidateUse.CONTEXT and not too_long:
         yield f"context: {name} asks {order.deployment}, and nobody said that the input is too long"
-    for report in () if order.hedge else too_long:
+    # Of an order that came twice the second failure changes nothing any more: another call may be under way.
+    firsts = {told.record.attempt: told.record for told in reversed(failed)}
+    for report in () if order.hedge else [first for first in firsts.values() if first in too_long]:
         if _no_larger(routed, asked, report.deployment):
             yield f"context: {name} asks {order.deployment} after {report.deployment} said that the input is too long"
 

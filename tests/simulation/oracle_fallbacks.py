@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 
+from processors.dispatch.answers import CANCELLED
 from schemas.calls import CallPhase
 from schemas.outcomes import InferenceResponse, ResponseStatus
 from tests.simulation.facts import Facts, Key
@@ -22,7 +23,8 @@ def judge_fallbacks(facts: Facts, finals: Mapping[Key, tuple[int, InferenceRespo
                 yield f"I1: {name} was answered `{final.status}` after the success of {told.record.call_id} had been read"
         own_fault = final.error is not None and final.error.kind in OWN_FAULTS
         if final.status is not ResponseStatus.FALLBACK:
-            if routed.fallback is not None and not own_fault and routed.rejection is None:
+            unwanted = final.error == CANCELLED
+            if routed.fallback is not None and not own_fault and not unwanted and routed.rejection is None:
                 yield f"fallback: {name} has one and was answered `{final.status}`"
             continue
         if routed.fallback is None or final.error is None:

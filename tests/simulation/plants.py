@@ -141,6 +141,13 @@ _LIST = (
         "a follower that makes the calls is noted as one that waits",
         decide=changing(shared.promoted_keeps_following),
     ),
+    Plant(
+        "followers_of_a_cancelled",
+        "flight",
+        "those who follow a request that is cancelled wait for ever",
+        swap=shared.FOLLOWERS_CANCELLED,
+    ),
+    Plant("cancelled_goes_on", "I2", "a cancelled request stays open", decide=changing(on_decide.cancelled_goes_on)),
     Plant("shared_without_cost_event", "I3", "a shared answer leaves no cost event", swap=shared.SHARED_WITHOUT_LINE),
     Plant("shared_though_cut_off", "flight", "an answer that was cut off is shared", swap=shared.SHARED_CUT_OFF),
     Plant("shared_with_all", "flight", "an answer is shared with those who ask something else", swap=shared.SHARED_WITH_ALL),

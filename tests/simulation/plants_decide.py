@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from processors.dispatch.decision import Decision
-from processors.dispatch.events import CallDue, RequestDue, Routed
+from processors.dispatch.events import CallDue, Cancelled, RequestDue, Routed
 from processors.dispatch.policy import DispatchPolicy
 from processors.dispatch.state import ForgetRequest, PutCall, PutRequest, PutTotal
 from schemas.calls import CallPhase
@@ -79,6 +79,12 @@ def late_success_answers(decision: Decision, state: Any, event: Any) -> None:
     for change in list(decision.changes):
         if isinstance(change, PutRequest) and change.routed is None:
             decision.changes.append(ForgetRequest(change.key))
+
+
+def cancelled_goes_on(decision: Decision, state: Any, event: Any) -> None:
+    """A cancelled request is answered so, and stays open."""
+    if isinstance(event, Cancelled):
+        decision.changes[:] = [change for change in decision.changes if not isinstance(change, PutRequest)]
 
 
 def cap_ignored(sound: Decide) -> Decide:

@@ -25,6 +25,12 @@ def expires_alone(context: Any, key: str, request: Any, spent: Any) -> None:
     answers.expire(request.routed, context.decision, attempts=attempts, spent=spent, last=last, now=context.now)
 
 
+def cancels_alone(context: Any, key: str) -> None:
+    """The leader is cancelled, and nobody thinks of those who follow it."""
+    if (request := context.state.open.get(key)) is not None:
+        answers.cancel(request.routed, request.state, context.decision, now=context.now)
+
+
 class NoLineOfTheShared:
     """Those who share an answer leave no cost event."""
 
@@ -99,6 +105,7 @@ def promoted_keeps_following(decision: Decision, state: Any, event: Any) -> None
 
 _followers, _share, _hedge, _after, _for_call = flights.followers, flights.share, orders.hedge, orders.after, events.for_call
 FOLLOWERS_FORGOTTEN: Swap = (decide, "_expire", expires_alone)
+FOLLOWERS_CANCELLED: Swap = (decide, "_cancel", cancels_alone)
 SHARED_WITHOUT_LINE: Swap = (flights, "ledger", NoLineOfTheShared)
 SHARED_CUT_OFF: Swap = (flights, "may_store", any_success)
 SHARED_WITH_ALL: Swap = (flights, "followers", all_who_follow)

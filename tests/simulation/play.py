@@ -62,6 +62,7 @@ class Run:
             "worker_stop": lambda s: self.workers[s.a % 2].stop(s.b),
             "outage": self._outage,
             "advise": self._advise,
+            "cancel": self._cancel,
             "clock": lambda s: self.group.set_clock(s.b),
             "wait": lambda s: self._wait(WAITS_US[s.b % len(WAITS_US)]),
             "long_wait": lambda s: self._wait(LONG_WAITS_US[s.b % len(LONG_WAITS_US)]),
@@ -135,6 +136,21 @@ class Run:
     def _advise(self, step: Step) -> None:
         deployment = CANDIDATES[step.b % len(CANDIDATES)].deployment
         self.group.advise(self._partition(step), deployment, down=step.b // 8 % 3 > 0)
+
+    def _cancel(self, step: Step) -> None:
+        """A sender changes his mind: some hear of it now, the others later."""
+        if not self._published:
+            return
+        key = key_of(self.schedule.requests[self._published[step.a % len(self._published)]])
+        if key not in self.world.cancelled:
+            self.world.cancelled.append(key)
+            self.world.count["cancelled by the sender"] += 1
+            self.world.say(lambda: f"sender    cancels {'/'.join(key)}")
+        if step.b % 4:
+            self.group.tell_cancelled()
+        if step.b // 4 % 3:
+            for workers in self.workers:
+                workers.withdraw(key, step.b // 16)
 
     def _wait(self, microseconds: int) -> None:
         self.world.now += microseconds

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from processors.dispatch.decide import timers_of
-from processors.dispatch.state import LaneState
+from processors.dispatch.state import LaneState, request_key
 from streams.dispatcher.cycle import Cycle, Folded
 from streams.dispatcher.timers import Timers
 from streams.publisher import Outgoing
@@ -15,6 +15,7 @@ from tests.simulation.world import PRICES, PROVIDERS, World
 
 Folds = tuple[list[Record], list[Record], datetime, datetime | None]
 Advice = tuple[str, bool, datetime]
+Cancellation = tuple[list[tuple[str, str]], datetime]
 
 
 @dataclass(slots=True)
@@ -25,7 +26,7 @@ class Episode:
     begin: LaneState
     serde: Any
     policy: Any
-    inputs: list[Folds | Advice | None] = field(default_factory=list)
+    inputs: list[Folds | Advice | Cancellation | None] = field(default_factory=list)
     """What was folded, in its order; None for a commit."""
     written: list[list[Outgoing]] = field(default_factory=list)
 
@@ -39,6 +40,9 @@ class Episode:
     def advise(self, deployment: str, now: datetime, *, down: bool) -> None:
         self.inputs.append((deployment, down, now))
 
+    def cancel(self, keys: list[tuple[str, str]], now: datetime) -> None:
+        self.inputs.append((keys, now))
+
     def commit(self, outgoing: list[Outgoing]) -> None:
         self.inputs.append(None)
         self.written.append(outgoing)
@@ -47,7 +51,16 @@ class Episode:
         """What a lane that begins alike writes for the same inputs."""
         timers = Timers()
         timers.set_all(timers_of(self.begin))
-        cycle = Cycle(self.partition, self.begin, timers, serde=self.serde, policy=self.policy, prices=PRICES)
+        known: set[tuple[str, str]] = set()
+        cycle = Cycle(
+            self.partition,
+            self.begin,
+            timers,
+            serde=self.serde,
+            policy=self.policy,
+            prices=PRICES,
+            cancelled=lambda tenant, request_id: (tenant, request_id) in known,
+        )
         cycle.providers = frozenset(PROVIDERS)
         folded, written = Folded(), []
         for arrived in self.inputs:
@@ -57,6 +70,10 @@ class Episode:
             elif len(arrived) == 3:
                 deployment, down, now = arrived
                 cycle.advise(folded, deployment, down=down, now=now)
+            elif len(arrived) == 2:
+                keys, now = arrived
+                known.update(keys)
+                cycle.cancel(folded, [request_key(*key) for key in keys], now=now)
             else:
                 routed, reported, now, due_until = arrived
                 cycle.fold(folded, routed, reported, now=now, due_until=due_until)

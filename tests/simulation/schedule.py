@@ -26,6 +26,7 @@ FAULTS = {
     "worker_stop": 2,
     "outage": 2,
     "advise": 3,
+    "cancel": 3,
     "clock": 3,
     "long_wait": 2,
 }

@@ -1,12 +1,14 @@
 """Workers of one provider: a group, one member owns the orders. At least once, each call under a fresh id."""
 
 from collections.abc import Mapping
+from datetime import timedelta
 from enum import IntEnum
 
 from processors.providers.contract import Completion, Failed
 from schemas.calls import Billing, CallOrdered, CallReported, Failure, FailureKind
 from streams import topics
 from streams.faust_host.offsets import PartitionOffsets
+from streams.publisher import REQUEST_TIMEOUT_MS
 from streams.workers import reports
 from tests.simulation import provider
 from tests.simulation.broker import Record
@@ -15,6 +17,8 @@ from tests.simulation.schedule import Plan
 from tests.simulation.world import SECOND, World, at
 
 GRACE_S = 10.0
+GIVES_UP = timedelta(milliseconds=2 * REQUEST_TIMEOUT_MS)
+"""A worker whose report the broker has not acknowledged by then has ended: the publisher gives up after half of it."""
 LATE_S = (0, 0, 0, 1, 5, 21, 40, 90)
 """How long a worker may take for one of its steps, in seconds: beyond 30 its call counts as lost before it reports."""
 
@@ -121,6 +125,14 @@ class Workers:
         world.say(lambda: f"{owner:9} crashes with {[f'{_name(task)} {task.stage.name}' for task in lost]}")
         self._own()
 
+    def _end(self, worker: str) -> None:
+        """A worker, the owner or one that was, ends by itself."""
+        self.world.count["worker ends, its report not acknowledged"] += 1
+        if worker == self.owner:
+            self.crash()
+        else:
+            self.tasks = [task for task in self.tasks if task.worker != worker]
+
     def move(self) -> None:
         """The partition moves to another worker. The calls under way go on; their acknowledgements no longer count."""
         if any(task.worker == self.owner for task in self.tasks):
@@ -142,8 +154,23 @@ class Workers:
         world.say(lambda: f"{self.owner:9} has stopped")
         self._own()
 
+    def withdraw(self, key: tuple[str, str], choice: int) -> None:
+        """The workers hear that a sender has cancelled: a call under way is cut off, sent or not."""
+        for task in self.tasks:
+            if (task.order.tenant, task.order.request_id) != key or task.stage not in {Stage.STARTED, Stage.ANSWERED}:
+                continue
+            if task.stage is Stage.STARTED:
+                task.outcome, task.stage = reports.withdrawn(), Stage.ANSWERED
+            elif choice % 2:  # the answer is not read
+                task.outcome = reports.withdrawn(Billing.UNKNOWN)
+            self.world.count["call cut off for a cancelled request"] += 1
+            self.world.say(lambda task=task: f"{task.worker:9} cuts off {task.call.call_id if task.call else ''} ({_name(task)})")
+
     def _start(self, task: Task, choice: int) -> None:
         world, order, now = self.world, task.order, at(self.world.now)
+        if task.call is not None and now - task.call.at > GIVES_UP:
+            self._end(task.worker)
+            return
         if task.call is not None:
             self._write_started(task, choice)
             return
@@ -151,6 +178,10 @@ class Workers:
         if timeout_s <= 0:
             world.count["order came too late"] += 1
             self._refuse(task, reports.expired().failure)
+            return
+        if (order.tenant, order.request_id) in world.cancelled and choice % 3:
+            world.count["order of a cancelled request"] += 1
+            self._refuse(task, reports.withdrawn().failure)
             return
         if world.faulty and choice % 19 == 3:
             world.count["order held back by our own limit"] += 1

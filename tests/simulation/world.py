@@ -82,6 +82,8 @@ class World:
         """Requests that the broker acknowledged to their sender, by request and body."""
         self.deadlines: dict[tuple[str, str], int] = {}
         """When a request must be answered, by the first record that intake wrote of it."""
+        self.cancelled: list[tuple[str, str]] = []
+        """Requests that their senders no longer want, in the log of that."""
         self.outside: dict[tuple[int, str], int] = {}
         """What a planted bug keeps outside of the transactions."""
         self.count: Counter[str] = Counter()

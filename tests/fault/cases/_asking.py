@@ -16,6 +16,8 @@ STEADY: Mapping[str, Any] = {"first_token_ms": 120.0, "per_token_ms": 0.0}
 LATE_S = 1.5
 """How long after a deadline its final may be written: timers wait for the log, and the machine is shared."""
 
+CLOSED_ANSWERED, CLOSED_WITHIN_S = 10, 45.0
+
 
 @dataclass(frozen=True, slots=True)
 class Asking:
@@ -42,6 +44,19 @@ class Asking:
             stream=self.stream,
             deadline=None if self.deadline_s is None else datetime.now(UTC) + timedelta(seconds=self.deadline_s),
         )
+
+
+async def all_closed(rig: Rig, pinned: Load) -> None:
+    """Return when requests pinned to a provider are answered: its circuits are not open any longer from an earlier repeat.
+
+    Raises TimeoutError.
+    """
+
+    def answered() -> bool:
+        return sum(a.status is ResponseStatus.OK for a in answers(rig, pinned)) >= CLOSED_ANSWERED
+
+    if not await rig.seen.until(answered, CLOSED_WITHIN_S):
+        raise TimeoutError(f"the circuits of an earlier repeat are still open after {CLOSED_WITHIN_S:g} s")
 
 
 def answers(rig: Rig, load: Load) -> list[InferenceResponse]:

@@ -11,12 +11,11 @@ from processors.dispatch.policy import DispatchPolicy
 from schemas.outcomes import ResponseStatus
 from streams.simulator.call_log import Call
 from tests.fault.case import ANTHROPIC, CALM, OPENAI, PROVIDERS, Case, Observed
-from tests.fault.cases._asking import LATE_S, Asking, answers, latencies_s, not_answered, not_in_time
+from tests.fault.cases._asking import LATE_S, Asking, all_closed, answers, latencies_s, not_answered, not_in_time
 from tests.fault.load import Load, mixed
 from tests.fault.rig import Rig
 
 SHORT_DEADLINE_S = 3.0
-PINNED_ANSWERED, CLOSED_WITHIN_S = 10, 45.0
 ELSEWHERE_WITHIN_S = 2.5
 SETTLED_WITHIN_S, QUIET_S = 6.0, 0.5
 """Calls that were ordered before the circuits opened are made in this time; then there is a pause until the first probe."""
@@ -33,16 +32,6 @@ class Outage:
     drain_within_s: float = 60.0
 
 
-async def _all_closed(rig: Rig, pinned: Load) -> None:
-    """Return when no circuit is open from the outage of an earlier repeat: then nobody would be seen to probe in this one."""
-
-    def answered() -> bool:
-        return sum(a.status is ResponseStatus.OK for a in answers(rig, pinned)) >= PINNED_ANSWERED
-
-    if not await rig.seen.until(answered, CLOSED_WITHIN_S):
-        raise TimeoutError(f"the circuits of an earlier outage are still open after {CLOSED_WITHIN_S:g} s")
-
-
 async def outage(rig: Rig, *, of: Outage) -> Observed:
     """Providers answer 503 for a while. Without them all else goes on; without any all wait; in the end everybody is answered."""
     async with (
@@ -50,7 +39,7 @@ async def outage(rig: Rig, *, of: Outage) -> Observed:
         rig.load(1_000_000, per_s=4, make=Asking(of.providers[0], deadline_s=SHORT_DEADLINE_S)) as hasty,
     ):
         await rig.flowing(60)
-        await _all_closed(rig, hasty)
+        await all_closed(rig, hasty)
         begun = time.time()
         for provider in of.providers:
             await rig.profile(provider, {**CALM, "faults": [{"fault": "http_503"}]})

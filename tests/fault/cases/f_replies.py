@@ -16,7 +16,7 @@ NO_REPLIES = ("malformed_json", "html_200")
 UNREADABLE = frozenset({FailureKind.MALFORMED_REPLY})
 OVERTAKEN = frozenset({FailureKind.TIMED_OUT, FailureKind.EXPIRED})
 """Of a call that was made again when the deadline was near."""
-SAID = ("does not understand", "had not finished")
+SAID = ("does not understand", "had not finished", "the deadline passed")
 USAGES = ("missing_usage", "zero_usage", "negative_usage", "absurd_usage")
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from schemas.calls import Billing, CallReported, FailureKind
 from schemas.outcomes import ResponseStatus
 from tests.fault.case import ANTHROPIC, OPENAI, Case, Observed
-from tests.fault.cases._asking import Asking, answers, not_answered, not_in_time
+from tests.fault.cases._asking import Asking, all_closed, answers, not_answered, not_in_time
 from tests.fault.load import Load
 from tests.fault.rig import Rig
 
@@ -23,6 +23,9 @@ async def silent(rig: Rig) -> Observed:
     hang = Asking(ANTHROPIC, fault="hang", deadline_s=DEADLINE_S)
     async with rig.load(100_000, per_s=15, make=Asking(OPENAI)) as others:
         await rig.flowing(40)
+        async with rig.load(100_000, per_s=5, make=Asking(ANTHROPIC, deadline_s=TIMEOUT_S)) as calm:
+            await all_closed(rig, calm)
+            calm.stop()
         async with (
             rig.load(SLOTS // 2, per_s=1_000, make=hang) as hanging,
             rig.load(SLOTS // 4, per_s=1_000, make=replace(hang, fault="slow_body:2")) as dripping,

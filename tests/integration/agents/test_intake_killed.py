@@ -46,6 +46,7 @@ async def intake_process(settings: Settings, fault: str = "") -> AsyncIterator[a
         await process.wait()
 
 
+@pytest.mark.slow
 async def test_a_kill_before_the_produce_is_acknowledged_loses_nothing(settings: Settings, tenant: str):
     async with open_runtime(settings, "test") as runtime:
         requests = [InferenceRequest(f"r{n}", tenant, "auto", messages=(Message("user", f"q{n}"),)) for n in range(REQUESTS)]

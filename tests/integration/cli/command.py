@@ -1,9 +1,13 @@
 """The real command, as a subprocess."""
 
+import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +25,34 @@ def environment(**more: str) -> dict[str, str]:
     """This one's, without what would lead a command elsewhere."""
     own = {name: value for name, value in os.environ.items() if not name.startswith(_FOREIGN)}
     return {**own, "PYTHONPATH": str(CHECKOUT), "COLUMNS": "120", **more}
+
+
+@contextlib.contextmanager
+def running_up(cwd: Path, data_dir: Path, log: Path, *options: str) -> Iterator[subprocess.Popen[str]]:
+    """`penstock up` as a process, ready in the body and gone after it; what it says goes into `log`."""
+    argv = (*COMMAND, "up", "--data-dir", str(data_dir), "--providers", "openai,anthropic", *options)
+    with log.open("w") as out:
+        process = subprocess.Popen(argv, cwd=cwd, env=environment(), stdout=out, stderr=subprocess.STDOUT, text=True)
+    try:
+        _until_ready(process, log)
+        yield process
+    finally:
+        if process.poll() is None:
+            process.send_signal(signal.SIGTERM)
+            try:
+                process.wait(40)
+            except subprocess.TimeoutExpired:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(process.pid, signal.SIGKILL)
+                process.wait(10)
+
+
+def _until_ready(process: subprocess.Popen[str], log: Path, *, timeout_s: float = 120) -> None:
+    give_up = time.monotonic() + timeout_s
+    while "penstock ask" not in log.read_text():
+        assert process.poll() is None, log.read_text()
+        assert time.monotonic() < give_up, log.read_text()
+        time.sleep(0.1)
 
 
 @dataclass(frozen=True, slots=True)

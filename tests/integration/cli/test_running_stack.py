@@ -180,6 +180,7 @@ def test_consume_shows_what_went_by(up):
         assert up.penstock("consume", what, "--from", "-3").code == 0
 
 
+@pytest.mark.slow
 def test_consume_from_the_end_backwards_and_from_a_time(up):
     name = tenant()
     before = datetime.now(UTC)

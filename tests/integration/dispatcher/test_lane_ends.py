@@ -2,6 +2,7 @@
 
 import asyncio
 
+import pytest
 from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.protocol.group import LeaveGroupRequest
@@ -57,6 +58,7 @@ async def test_a_fenced_lane_that_was_given_away_starts_one_producer(rig, monkey
     assert rig.seen.finals() == {"before": 1, "after": 1}
 
 
+@pytest.mark.slow
 async def test_a_topic_of_orders_that_is_deleted_stops_the_lane_aloud_and_its_requests_get_an_error(rig):
     """aiokafka waits for such a topic for ever, and would hold the lane's transaction open as long."""
     rig.answer_all()

@@ -1,8 +1,4 @@
-import contextlib
 import json
-import os
-import signal
-import subprocess
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -11,7 +7,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.integration.cli.command import COMMAND, Penstock, environment
+from tests.integration.cli.command import Penstock, running_up
 
 
 @dataclass(slots=True)
@@ -54,23 +50,8 @@ class Edge:
 def edge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Edge]:
     cwd = tmp_path_factory.mktemp("edge")
     data_dir, log = cwd / "data", cwd / "up.log"
-    argv = (*COMMAND, "up", "--data-dir", str(data_dir), "--providers", "openai,anthropic", "--workers", "edge=2")
-    with log.open("w") as out:
-        process = subprocess.Popen(argv, cwd=cwd, env=environment(), stdout=out, stderr=subprocess.STDOUT, text=True)
-    try:
-        give_up = time.monotonic() + 120
-        while "penstock ask" not in log.read_text():
-            assert process.poll() is None, log.read_text()
-            assert time.monotonic() < give_up, log.read_text()
-            time.sleep(0.1)
+    webhooks = {"ALLOW_INSECURE_LOCAL": "true", "RETRY_S": ",".join(["0.2"] * 5 + ["1"] * 60)}
+    (cwd / ".env").write_text("".join(f"PENSTOCK_WEBHOOKS_{name}={value}\n" for name, value in webhooks.items()))
+    with running_up(cwd, data_dir, log, "--workers", "edge=2"):
         parts = json.loads((data_dir / "stack.json").read_text())["parts"]
         yield Edge(parts["edge-0"]["address"], data_dir, Penstock(cwd, ("--data-dir", str(data_dir))))
-    finally:
-        if process.poll() is None:
-            process.send_signal(signal.SIGTERM)
-            try:
-                process.wait(40)
-            except subprocess.TimeoutExpired:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(process.pid, signal.SIGKILL)
-                process.wait(10)

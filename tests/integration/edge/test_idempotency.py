@@ -129,6 +129,7 @@ def test_what_cannot_be_asked_claims_nothing(edge: Edge) -> None:
         assert finally_answered(client, "/v1/chat/completions", chat("Name a river."), key).status_code == 200
 
 
+@pytest.mark.slow
 def test_the_first_answer_comes_again_after_all_processes_were_killed(edge: Edge) -> None:
     key, body, word = new_key(), None, uuid.uuid4().hex
     body = chat(word)

@@ -17,7 +17,7 @@ from tests.integration.embedded.conftest import alive, comes_true
 def watch(spawner, tmp_path):
     """Supervise a shell script; what was reported is in the second value."""
 
-    def supervise(script, name="part"):
+    def supervise(script, name="part", **options):
         program = Program(
             name=name,
             argv=("/bin/sh", "-c", script),
@@ -28,7 +28,7 @@ def watch(spawner, tmp_path):
             ready_timeout_s=3.0,
         )
         reported = []
-        return Child(program, reported.append), reported
+        return Child(program, reported.append, **options), reported
 
     return supervise
 
@@ -51,6 +51,21 @@ async def test_a_part_that_is_killed_comes_back(watch):
     assert child.pid != first
     assert kinds(reported) == [Starting, Ready, Exited, Restarted]
     assert reported[2] == Exited("part", -signal.SIGKILL, RESTART_FIRST_S)
+    await child.stop(grace_s=1)
+
+
+async def test_a_part_does_not_come_back_before_what_it_needs(watch):
+    broker = {"runs": True}
+    child, reported = watch(STEADY, needed_runs=lambda: broker["runs"])
+    await child.start()
+    broker["runs"] = False
+    os.kill(child.pid, signal.SIGKILL)
+
+    assert await comes_true(lambda: Exited in kinds(reported), within_s=2)
+    await asyncio.sleep(4 * RESTART_FIRST_S)
+    assert (child.restarts, child.state) == (0, State.WAITING)
+    broker["runs"] = True
+    assert await comes_true(lambda: child.restarts == 1 and child.running, within_s=5)
     await child.stop(grace_s=1)
 
 

@@ -25,6 +25,7 @@ async def rig(kafka: RunningKafka) -> AsyncIterator[Rig]:
         yield running
 
 
+@pytest.mark.slow
 async def test_what_was_fetched_before_a_standstill_is_not_handed_out(rig: Rig) -> None:
     topic, group = await rig.topic(), f"group-{uuid.uuid4().hex[:12]}"
     seen: list[bytes | None] = []

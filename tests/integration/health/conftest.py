@@ -15,10 +15,10 @@ from schemas.health import AlertRaised, HealthEvent, HealthOutcome
 from streams import clock, topics
 from streams.agents import health as role
 from streams.agents.health_view import HealthView
+from streams.beginning import Beginning
 from streams.bootstrap import create_topics
 from streams.catalogue import load_catalogue
 from streams.cli.reading import open_reader
-from streams.cli.start import Beginning
 from streams.publisher import Outgoing
 from streams.runtime import Runtime, open_runtime
 from streams.settings import Settings

@@ -44,6 +44,7 @@ async def test_a_circuit_that_one_worker_opens_is_open_for_all_and_after_a_resta
         assert restarted.deployments[fleet.busy].circuit(clock.now()) is Circuit.CLOSED
 
 
+@pytest.mark.slow
 async def test_a_refused_key_opens_at_once_and_is_told_once_across_restarts_until_it_is_taken(
     fleet: Fleet, tmp_path: Path
 ) -> None:

@@ -3,6 +3,8 @@
 import asyncio
 import json
 
+import pytest
+
 from streams.cli.exits import ExitCode
 from streams.dispatcher.restore import Restored, catch_up
 from streams.placement import lane_partition
@@ -59,6 +61,7 @@ async def test_two_runs_at_once_post_once(books, penstock_reconcile):
     assert total_of(books.rig).estimated_calls == 0
 
 
+@pytest.mark.slow
 async def test_what_was_asked_while_no_dispatcher_ran_is_posted_once_when_it_is_back(books, penstock_reconcile):
     async with dispatching(books.rig):
         await books.calls(lost=2, answered=1)

@@ -62,7 +62,7 @@ class Played:
 
 
 def app(played: Played) -> Any:
-    door: Any = Door(SimpleNamespace(catalogue=CATALOGUE), Keys(), None, played)  # type: ignore[arg-type]
+    door: Any = Door(SimpleNamespace(catalogue=CATALOGUE), Keys(), None, played, None)  # type: ignore[arg-type]
     routes = [*OpenAi(door).routes(), *Anthropic(door).routes(), *Responses(door).routes()]
     return edge_app(door, routes)
 

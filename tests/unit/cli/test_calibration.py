@@ -6,7 +6,7 @@ from rich.console import Console
 
 from processors.classify.calibration import calibrations, learn
 from streams.cli.calibrating import as_data, drawn
-from streams.cli.decoding import dumps
+from streams.decoding import dumps
 
 FOUND = calibrations(learn({}, [(("openai", "gpt"), 100, 150)] * 1_200 + [(("anthropic", "claude"), 100, 90)] * 3)).values()
 

@@ -13,11 +13,11 @@ from schemas.outcomes import CacheState, ErrorInfo, ResponseStatus
 from schemas.requests import Operation
 from schemas.routing import CachedAnswer, Candidate, CandidateUse, Fallback, RequestRouted, Scored
 from streams import clock, topics
-from streams.cli.decoding import decode, dumps
+from streams.beginning import At, Beginning
 from streams.cli.explaining import Wanted
-from streams.cli.explaining_lineage import Seen, lineages
-from streams.cli.explaining_page import page
-from streams.cli.start import At, Beginning
+from streams.decoding import decode, dumps
+from streams.lineage.collected import Seen, lineages
+from streams.lineage.page import page
 from tests.fakes.hand_made_log import T0, HandMadeLog, clean_log, cost, dead_letter, final, one_answer, report, request
 
 GPT, CLAUDE, LLAMA = "openai/gpt-4o-mini", "anthropic/claude", "ollama/llama"

@@ -9,8 +9,8 @@ from rich.console import Console
 from schemas.health import AlertRaised, AlertState, HealthEvent, HealthOutcome, RateLimits
 from schemas.serde import Serde
 from streams import topics
-from streams.cli.decoding import dumps
 from streams.cli.health_showing import Known, as_data, drawn
+from streams.decoding import dumps
 
 AT = datetime(2026, 6, 1, 12, tzinfo=UTC)
 NOW = AT + timedelta(seconds=30)

@@ -66,4 +66,4 @@ def test_a_profile_needs_the_simulator(settings, tmp_path):
 
 def test_workers_count(settings):
     plan = plan_of(Wish(providers=("openai",), workers=("dispatch=2", "calls:openai=3")), settings, {})
-    assert plan.roles == {"dispatch": 2, "calls:openai": 3, "tables": 1, "intake": 1, "health": 1, "edge": 1}
+    assert plan.roles == {"dispatch": 2, "calls:openai": 3, "tables": 1, "intake": 1, "health": 1, "edge": 1, "webhooks": 1}

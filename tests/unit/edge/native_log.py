@@ -16,6 +16,7 @@ from schemas.requests import InferenceRequest
 from schemas.serde import Serde
 from streams import topics
 from streams.edge.app import edge_app
+from streams.edge.cancelling import Cancelling
 from streams.edge.door import Door
 from streams.edge.idempotency import Claims
 from streams.edge.idempotency_asking import AskingOnce
@@ -112,7 +113,7 @@ class Process:
         self.mailbox, self.claims = Mailbox(self.runtime), Claims(self.runtime)
         self.lineages = Lineages(self.runtime, self.mailbox, log)  # type: ignore[arg-type]
         self.asking = AskingOnce(self.runtime, self.mailbox, self.claims, self.lineages)
-        self.door = Door(self.runtime, Tenants(), self.mailbox, self.asking)
+        self.door = Door(self.runtime, Tenants(), self.mailbox, self.asking, Cancelling(self.runtime))
         for line in log.lines:
             self._follow(line)
         log.followers.append(self._follow)

@@ -8,9 +8,9 @@ import pytest
 from processors.api.refusals import Refusal
 from schemas.requests import InferenceRequest, Message
 from streams.edge import events
-from streams.edge.door import new_id
 from streams.edge.events import Backlog, Events
 from streams.edge.principal import Refused
+from streams.ids import new_id
 from tests.unit.edge.native_log import MemoryLog, Process, chunk, final
 
 REQUEST = InferenceRequest("r", "acme", "auto", messages=(Message("user", "Hi"),), stream=True)

@@ -7,8 +7,8 @@ import pytest
 from schemas.outcomes import ErrorInfo, ResponseStatus
 from schemas.requests import InferenceRequest, Message
 from streams import topics
-from streams.edge.door import new_id
 from streams.edge.mailbox import Mailbox
+from streams.ids import new_id
 from tests.unit.edge.native_log import MemoryLog, Process, chunk, final, streamed
 
 ASK = {"messages": [{"role": "user", "content": "Name a river."}], "stream": True}

@@ -3,7 +3,7 @@ from datetime import UTC, datetime
 import pytest
 
 from schemas.errors import SettingsError
-from streams.cli.start import At, Beginning, End, Last, parse_start
+from streams.beginning import At, Beginning, End, Last, parse_start
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,8 @@ from schemas.ledger import CostEvent, CostKind
 from schemas.outcomes import DeadLetter, InferenceResponse
 from schemas.requests import InferenceRequest
 from schemas.routing import CachedAnswer, CandidateUse, RequestRouted, Scored
-from streams.cli import money
-from streams.cli.explaining_lineage import Attempt, Lineage
+from streams import money
+from streams.lineage.collected import Attempt, Lineage
 from streams.verify.derive import printable
 
 _LABEL = 12

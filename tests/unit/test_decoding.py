@@ -5,7 +5,7 @@ from schemas.calls import CallOrdered
 from schemas.requests import InferenceRequest, Message, Operation
 from schemas.serde import Serde
 from streams.cli.consuming import brief
-from streams.cli.decoding import Unreadable, decode, dumps
+from streams.decoding import Unreadable, decode, dumps
 
 SERDE = Serde()
 NOW = datetime(2026, 1, 31, 15, tzinfo=UTC)

@@ -1,0 +1,1 @@
+"""What a person sees who watches: a fold of what the log says, for one tenant or for all."""

@@ -1,0 +1,301 @@
+"""Carries out one batch: reads its lines, asks them, writes down what they come to. It goes on from wherever another has stopped.
+
+1. The state of a batch and the pieces of its files are written in one transaction: a line that is settled stands in a file, once.
+2. A line's request has the same id whoever asks it. The pipeline calls once for an id, so that asking again is harmless.
+3. Nothing is asked before it is written down from where in ai.responses the answers are found, and before those that stand there
+   already have been read.
+4. A few lines are under way at once. What is wished and what is over (a cancel, the window) is looked at before each line.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AbstractAsyncContextManager, aclosing
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Protocol
+
+import structlog
+
+from processors.api import batch_output as output
+from processors.api.batch_lines import MAX_LINES, BadLine, Line, LineReader, Terms
+from processors.api.batch_split import Splitter
+from processors.api.batch_tally import Pieces, Tally, ended
+from processors.api.files_shape import BATCH_OUTPUT, KEPT_FOR
+from schemas.batches import BatchChanged, BatchProblem, BatchState, BatchStatus
+from schemas.errors import MalformedRecord
+from schemas.files import StoredFile
+from schemas.outcomes import InferenceResponse
+from schemas.requests import InferenceRequest
+from streams import clock, topics
+from streams.edge.batch_index import batch_key
+from streams.edge.files_log import FileIncomplete, FileLog, file_key
+from streams.ids import new_id
+from streams.placement import partition_of
+from streams.publisher import Outgoing
+from streams.runtime import Runtime
+
+log = structlog.get_logger(__name__)
+
+CANCELLED_WITHIN = timedelta(minutes=10)
+"""How long a cancelled batch waits for what is under way."""
+EXPIRED_WITHIN = timedelta(seconds=30)
+"""How long after its window a batch waits for what the pipeline says of the lines under way."""
+_WRITE_EVERY_S = 2.0
+_WRITE_AT_BYTES = 256 * 1024
+_LOOK_EVERY_S = 1.0
+_TURN = 32
+_MOST_PROBLEMS = 50
+_INTERNAL = BatchProblem("internal_error", "the batch met a defect of the edge, whose log says more under the batch's id")
+
+
+class Answers(Protocol):
+    """What a batch asks of `BatchAnswers`."""
+
+    @property
+    def positions(self) -> tuple[int, ...]: ...
+
+    def following(
+        self, batch_id: str, tenant: str, positions: tuple[int, ...], take: Callable[[int, InferenceResponse], None]
+    ) -> AbstractAsyncContextManager[None]: ...
+
+
+class Ledger(Protocol):
+    """What a batch asks of `BatchLedger`."""
+
+    async def commit(self, records: list[Outgoing]) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What batches are carried out with."""
+
+    runtime: Runtime
+    files: FileLog
+    answers: Answers
+
+
+class BatchRun:
+    """One batch, from wherever it is to its end. Raises what Kafka raises, and Refused when the log cannot be read."""
+
+    def __init__(self, state: BatchState, means: Means, ledger: Ledger) -> None:
+        self._state = state
+        self._runtime, self._files, self._answers = means.runtime, means.files, means.answers
+        self._ledger = ledger
+        self._requests = means.runtime.serde.of(InferenceRequest)
+        self._changes = means.runtime.serde.of(BatchChanged)
+        self._most = means.runtime.settings.batch_in_flight
+        self._tally = Tally.of(state)
+        self._under_way: dict[int, Line] = {}
+        self._early: dict[int, InferenceResponse] = {}
+        self._news = asyncio.Event()
+        self._cancelled_at: datetime | None = None
+        self._written_s = time.monotonic()
+
+    def cancel(self, asked_at: datetime) -> None:
+        """Ask no more lines; those under way may finish."""
+        self._cancelled_at = self._cancelled_at or asked_at
+        self._news.set()
+
+    async def run(self) -> None:
+        state = self._state
+        log.info("batch_taken_up", batch_id=state.batch_id, tenant=state.tenant, status=state.status.value)
+        try:
+            if state.status is BatchStatus.VALIDATING and not await self._is_valid():
+                return
+            await self._carry_out()
+        except FileIncomplete as error:
+            log.warning(
+                "batch_input_incomplete", batch_id=state.batch_id, error=str(error), next_step="check ai.files' retention"
+            )
+            await self._fail([BatchProblem("invalid_file", "the log no longer has the input file: upload it again")])
+        log.info("batch_ended", batch_id=state.batch_id, tenant=state.tenant, status=self._state.status.value)
+
+    async def give_up(self) -> None:
+        """End a batch that a defect stops: another try would meet the same. What was answered is kept."""
+        await self._fail([_INTERNAL])
+
+    async def _is_valid(self) -> bool:
+        """Look at all lines; end the batch if none can be asked, or if it is cancelled meanwhile."""
+        problems: list[BatchProblem] = []
+        total = good = 0
+        async with aclosing(self._lines()) as lines:
+            async for line in lines:
+                total += 1
+                if isinstance(line, Line):
+                    good += 1
+                elif len(problems) < _MOST_PROBLEMS:
+                    problems.append(BatchProblem(line.code, line.message, line.param, line.place))
+                if total > MAX_LINES or self._cancelled_at is not None:
+                    break
+        if self._cancelled_at is not None:
+            await self._end(BatchStatus.CANCELLED)
+        elif total > MAX_LINES:
+            await self._fail([BatchProblem("too_many_requests", f"a batch may have {MAX_LINES:,} lines: split the file")])
+        elif not total:
+            await self._fail([BatchProblem("empty_file", "the file has no lines")])
+        elif not good:
+            await self._fail(problems)
+        else:
+            self._state = replace(self._state, total=total, output_file_id=new_id("file"), error_file_id=new_id("file"))
+            return True
+        return False
+
+    async def _carry_out(self) -> None:
+        state = self._state
+        begins = state.status is BatchStatus.VALIDATING
+        self._tally = Tally.of(replace(state, status=BatchStatus.IN_PROGRESS, in_progress_at=clock.now()) if begins else state)
+        async with self._answers.following(state.batch_id, state.tenant, state.positions, self._take):
+            if begins:
+                await self._write()
+            async for line in self._lines():
+                if not self._tally.settled(line.number):
+                    await self._settle_or_ask(line)
+                if self._tally.held_bytes >= _WRITE_AT_BYTES:
+                    await self._write()
+            while self._under_way and not self._waited_enough():
+                await self._wait()
+        if self._cancelled_at is None or self._tally.state.status is BatchStatus.FINALIZING:
+            for line in self._under_way.values():
+                self._tally.settle(line.number, output.expired(line))
+            await self._finish()
+        else:
+            await self._end(BatchStatus.CANCELLED)
+
+    async def _settle_or_ask(self, line: Line | BadLine) -> None:
+        if isinstance(line, BadLine):
+            self._tally.settle(line.number, output.bad(line))
+            return
+        while self._may_ask and len(self._under_way) >= self._most:
+            await self._wait()
+        if (response := self._early.pop(line.number, None)) is not None:
+            self._answered(line, response)
+        elif self._cancelled_at is not None:
+            if line.number <= self._tally.state.published:
+                self._under_way[line.number] = line  # whoever had the batch before has asked it
+        elif self._expired:
+            self._tally.settle(line.number, output.expired(line))
+        else:
+            await self._ask(line)
+
+    async def _ask(self, line: Line) -> None:
+        try:
+            value = self._requests.encode(line.request)
+        except MalformedRecord as error:
+            self._tally.settle(line.number, output.failed(line, "request_too_large", str(error)))
+            return
+        self._under_way[line.number] = line
+        self._tally.published(line.number)
+        await self._runtime.publisher.send_all([Outgoing(topics.REQUESTS, line.request.tenant, value)])
+
+    def _take(self, number: int, response: InferenceResponse) -> None:
+        """An answer that stands in the log, perhaps not for the first time, perhaps before its line was come to."""
+        if self._tally.settled(number):
+            return
+        if (line := self._under_way.pop(number, None)) is None:
+            self._early[number] = response
+            return
+        self._answered(line, response)
+        self._news.set()
+
+    def _answered(self, line: Line, response: InferenceResponse) -> None:
+        self._tally.settle(line.number, output.answered(line, response, self._state.endpoint))
+
+    async def _wait(self) -> None:
+        """Until there is news, for a moment; write down what is due."""
+        try:
+            async with asyncio.timeout(_LOOK_EVERY_S):
+                await self._news.wait()
+        except TimeoutError:
+            pass
+        self._news.clear()
+        due = time.monotonic() - self._written_s >= _WRITE_EVERY_S
+        if self._tally.held_bytes >= _WRITE_AT_BYTES or (due and self._tally.held_bytes):
+            await self._write()
+
+    @property
+    def _may_ask(self) -> bool:
+        return self._cancelled_at is None and not self._expired
+
+    @property
+    def _expired(self) -> bool:
+        return clock.now() >= self._state.expires_at
+
+    def _waited_enough(self) -> bool:
+        now = clock.now()
+        if self._cancelled_at is not None and now >= self._cancelled_at + CANCELLED_WITHIN:
+            return True
+        return now >= self._state.expires_at + EXPIRED_WITHIN
+
+    async def _finish(self) -> None:
+        if self._tally.state.status is not BatchStatus.FINALIZING:
+            self._tally.state = replace(self._tally.state, status=BatchStatus.FINALIZING, finalizing_at=clock.now())
+            await self._write()
+        await self._end(BatchStatus.EXPIRED if self._tally.state.expired else BatchStatus.COMPLETED)
+
+    async def _end(self, status: BatchStatus) -> None:
+        """Write what is left, and make the files known that hold something."""
+        pieces = self._tally.take(self._answers.positions)
+        now = clock.now()
+        cancelled_at = self._cancelled_at if status is BatchStatus.CANCELLED else None
+        self._state = state = ended(self._tally.state, status, now, cancelled_at)
+        files = [
+            self._stored(state.output_file_id, "output", state.output_bytes, state.output_parts, now),
+            self._stored(state.error_file_id, "error", state.error_bytes, state.error_parts, now),
+        ]
+        known = [
+            Outgoing(topics.BATCHES, file_key(file.tenant, file.file_id), self._changes.encode(BatchChanged(file=file)))
+            for file in files
+            if file is not None
+        ]
+        await self._ledger.commit([*self._pieces(*pieces), *known, await self._record(state)])
+
+    async def _fail(self, problems: list[BatchProblem]) -> None:
+        self._tally.state = replace(self._tally.state, problems=tuple(problems))
+        await self._end(BatchStatus.FAILED)
+
+    async def _write(self) -> None:
+        """Write down what has been settled, and from where on answers have yet to be read."""
+        # An answer whose line has not been come to is in no file: whoever goes on from here must meet it again.
+        positions = self._state.positions if self._early else self._answers.positions
+        pieces = self._tally.take(positions)
+        self._written_s = time.monotonic()
+        self._state = self._tally.state
+        await self._ledger.commit([*self._pieces(*pieces), await self._record(self._state)])
+
+    def _pieces(self, answers: Pieces, errors: Pieces) -> list[Outgoing]:
+        ids = (self._tally.state.output_file_id, self._tally.state.error_file_id)
+        return [
+            self._files.piece(self._state.tenant, file_id, pieces.first + n, data)
+            for file_id, pieces in zip(ids, (answers, errors), strict=True)
+            for n, data in enumerate(pieces.data)
+            if file_id is not None
+        ]
+
+    def _stored(self, file_id: str | None, kind: str, size: int, parts: int, now: datetime) -> StoredFile | None:
+        if file_id is None:
+            return None
+        after_s = self._state.output_expires_after_s
+        until = now + (KEPT_FOR if after_s is None else timedelta(seconds=after_s))
+        name = f"{self._state.batch_id}_{kind}.jsonl"
+        return StoredFile(file_id, self._state.tenant, name, BATCH_OUTPUT, size, parts, created_at=now, expires_at=until)
+
+    async def _record(self, state: BatchState) -> Outgoing:
+        key = batch_key(state.tenant, state.batch_id)
+        partition = partition_of(key, await self._runtime.publisher.partitions(topics.BATCHES))
+        return Outgoing(topics.BATCHES, key, self._changes.encode(BatchChanged(state)), partition=partition)
+
+    async def _lines(self) -> AsyncGenerator[Line | BadLine, None]:
+        """All lines of the input that are not blank, in their order, in turns with whatever else this process does."""
+        state = self._state
+        reader = LineReader(Terms(state.batch_id, state.tenant, state.endpoint, state.expires_at))
+        splitter = Splitter()
+        async for data in self._files.pieces(state.tenant, state.input_file_id, state.input_parts):
+            for raw in splitter.feed(data):
+                if (line := reader.read(raw)) is not None:
+                    yield line
+                    if reader.count % _TURN == 0:
+                        await asyncio.sleep(0)
+        for raw in splitter.end():
+            if (line := reader.read(raw)) is not None:
+                yield line
