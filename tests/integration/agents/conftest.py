@@ -19,7 +19,7 @@ from streams.settings import Settings
 from tests.fakes.stack import RunningKafka, kafka, valkey  # noqa: F401 - fixtures
 
 Role = Callable[[Runtime, asyncio.Event, Callable[[], None]], Awaitable[None]]
-WAIT_S = 20.0
+WAIT_S = 60.0
 
 
 @pytest.fixture
@@ -60,6 +60,16 @@ async def running(role: Role, settings: Settings, name: str) -> AsyncIterator[Ru
             waiting.cancel()
             stop.set()
             await asyncio.wait_for(task, WAIT_S)
+
+
+async def attempts(*, pause_s: float = 0.1) -> AsyncIterator[int]:
+    """0, 1, 2 …, a pause between them, until `WAIT_S` have passed: for what another part is to notice in its own time."""
+    loop = asyncio.get_running_loop()
+    attempt, give_up = 0, loop.time() + WAIT_S
+    while loop.time() < give_up:
+        yield attempt
+        attempt += 1
+        await asyncio.sleep(pause_s)
 
 
 @dataclass

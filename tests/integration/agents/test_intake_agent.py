@@ -17,7 +17,7 @@ from streams.placement import partition_of
 from streams.publisher import Outgoing
 from streams.runtime import Runtime
 from streams.settings import Settings
-from tests.integration.agents.conftest import Log, publish, running
+from tests.integration.agents.conftest import Log, attempts, publish, running
 
 pytestmark = [pytest.mark.stack, pytest.mark.usefixtures("topics_made")]
 
@@ -183,7 +183,7 @@ async def test_a_tenant_that_opted_in_meets_its_answers_under_other_words(settin
         first = (await routed_of(runtime, tenant, 1))["first"]
         kept = answer_to(first, tenant, "Paris", deployment="openai/m")
         await publish(runtime, [Outgoing(topics.RESPONSES, "first", runtime.serde.encode(kept))])
-        for attempt in range(100):
+        async for attempt in attempts():
             await publish(runtime, [outgoing(runtime, request_of(tenant, f"again-{attempt}", REWORDED, sampling=exact))])
             met = (await routed_of(runtime, tenant, attempt + 2))[f"again-{attempt}"]
             if met.cached is not None:
@@ -207,7 +207,7 @@ async def test_an_answer_that_was_kept_is_used_by_the_same_tenant_alone(settings
         answer = answer_to(first, tenant, "4", model="gpt-6-luna-2026", deployment="openai/gpt-6-luna")
         await publish(runtime, [Outgoing(topics.RESPONSES, "first", runtime.serde.encode(answer))])
         assert first.cache_key is not None
-        for attempt in range(100):
+        async for attempt in attempts():
             again = f"again-{attempt}"
             await publish(runtime, [outgoing(runtime, request_of(tenant, again))])
             repeated = (await routed_of(runtime, tenant, attempt + 2))[again]
@@ -243,7 +243,7 @@ async def test_routing_follows_health(settings: Settings, tenant: str):
         )
         try:
             await publish(runtime, [Outgoing(topics.HEALTH, best.deployment, runtime.serde.encode(refused))])
-            for attempt in range(100):
+            async for attempt in attempts():
                 await publish(runtime, [outgoing(runtime, request_of(tenant, f"after-{attempt}", text=f"question {attempt}"))])
                 after = (await routed_of(runtime, tenant, attempt + 2))[f"after-{attempt}"]
                 if after.candidates[0] != best:

@@ -1,6 +1,5 @@
 """The semantic cache learns from answers, over a restart; and a similar answer stands in when no provider answers."""
 
-import asyncio
 import zlib
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -33,7 +32,7 @@ from streams.runtime import Runtime, open_runtime
 from streams.settings import Settings
 from streams.stores.valkey_cache import open_cache
 from streams.workers import provider
-from tests.integration.agents.conftest import Log, publish, running
+from tests.integration.agents.conftest import Log, attempts, publish, running
 from tests.integration.agents.test_intake_agent import answer_to, outgoing, request_of, routed_of
 
 pytestmark = [pytest.mark.stack, pytest.mark.usefixtures("topics_made")]
@@ -141,14 +140,13 @@ async def test_an_answer_that_was_asked_for_all_the_same_teaches_every_intake(
 
 async def explored_until_compared(runtime: Runtime, tenant: str, request: InferenceRequest) -> RequestRouted:
     """The first decision on the request that knows the kept entry: intake reads it a moment after it stands in the log."""
-    for attempt in range(100):
+    async for attempt in attempts():
         await publish(runtime, [outgoing(runtime, request)])
         found = await Log(runtime.settings, runtime.serde).read(
             topics.ROUTED, RequestRouted, where=lambda r: r.request_id == request.request_id, count=attempt + 1
         )
         if found[-1].record.compare is not None:
             return found[-1].record
-        await asyncio.sleep(0.1)
     raise AssertionError("intake never met the entry")
 
 
@@ -162,7 +160,7 @@ async def test_a_similar_answer_stands_in_when_no_provider_answers(settings: Set
         first = (await routed_of(runtime, tenant, 1))["first"]
         assert first.fallback is None
         await fill.handle([delivered(runtime, answer_to(first, tenant, "Paris", deployment="openai/m"))])
-        for attempt in range(100):
+        async for attempt in attempts():
             await publish(runtime, [outgoing(runtime, asking(tenant, f"again-{attempt}", REWORDED))])
             met = (await routed_of(runtime, tenant, attempt + 2))[f"again-{attempt}"]
             assert met.cached is None

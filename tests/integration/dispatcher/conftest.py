@@ -26,7 +26,7 @@ from streams.settings import Settings
 from tests.fakes import records
 from tests.fakes.stack import RunningKafka, embedded_kafka
 
-WAIT_S = 20.0
+WAIT_S = 60.0
 
 
 @pytest.fixture(scope="module")

@@ -39,7 +39,7 @@ class Edge:
 
     def _until_known(self, key: str) -> None:
         """Every process follows the keys by itself: wait until none refuses this one."""
-        give_up, known = time.monotonic() + 20, 0
+        give_up, known = time.monotonic() + 60, 0
         while known < 8:
             assert time.monotonic() < give_up, "the edge does not accept a key that was created"
             answer = httpx.get(f"{self.url}/v1/models", headers={"authorization": f"Bearer {key}"})

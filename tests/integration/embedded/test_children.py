@@ -47,7 +47,7 @@ async def test_a_part_that_is_killed_comes_back(watch):
 
     os.kill(first, signal.SIGKILL)
 
-    assert await comes_true(lambda: child.restarts == 1 and child.running, within_s=5)
+    assert await comes_true(lambda: child.restarts == 1 and child.running, within_s=20)
     assert child.pid != first
     assert kinds(reported) == [Starting, Ready, Exited, Restarted]
     assert reported[2] == Exited("part", -signal.SIGKILL, RESTART_FIRST_S)
@@ -61,11 +61,11 @@ async def test_a_part_does_not_come_back_before_what_it_needs(watch):
     broker["runs"] = False
     os.kill(child.pid, signal.SIGKILL)
 
-    assert await comes_true(lambda: Exited in kinds(reported), within_s=2)
+    assert await comes_true(lambda: Exited in kinds(reported), within_s=20)
     await asyncio.sleep(4 * RESTART_FIRST_S)
     assert (child.restarts, child.state) == (0, State.WAITING)
     broker["runs"] = True
-    assert await comes_true(lambda: child.restarts == 1 and child.running, within_s=5)
+    assert await comes_true(lambda: child.restarts == 1 and child.running, within_s=20)
     await child.stop(grace_s=1)
 
 
@@ -85,7 +85,7 @@ async def test_a_part_that_refuses_its_settings_is_given_up(watch):
     child, reported = watch('echo > "$PENSTOCK_READY_FILE"; sleep 0.2; echo "set A_KEY first"; exit 2')
     await child.start()
 
-    assert await comes_true(lambda: child.state is State.FAILED, within_s=5)
+    assert await comes_true(lambda: child.state is State.FAILED, within_s=20)
     assert kinds(reported) == [Starting, Ready, Failed]
     assert child.restarts == 0
     await child.stop(grace_s=1)
@@ -112,14 +112,14 @@ async def test_what_never_becomes_ready_is_killed(watch, tmp_path):
     with pytest.raises(SettingsError, match="part was not ready after 3 s"):
         await child.start()
     pid = int((tmp_path / "pid").read_text())
-    assert await comes_true(lambda: not alive(pid), within_s=2)
+    assert await comes_true(lambda: not alive(pid), within_s=20)
 
 
 async def test_a_stop_is_not_undone_by_a_restart(watch):
     child, reported = watch(STEADY)
     await child.start()
     os.kill(child.pid, signal.SIGKILL)
-    assert await comes_true(lambda: Exited in kinds(reported), within_s=2)  # it waits for its restart now
+    assert await comes_true(lambda: Exited in kinds(reported), within_s=20)  # it waits for its restart now
 
     await child.stop(grace_s=1)
     await asyncio.sleep(2 * RESTART_FIRST_S)

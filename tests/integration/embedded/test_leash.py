@@ -15,7 +15,7 @@ from schemas.errors import SettingsError
 from streams.embedded.spawner import Spawner
 from tests.integration.embedded.conftest import alive, comes_true
 
-GONE_WITHIN_S = 5.0
+GONE_WITHIN_S = 20.0
 FAMILY = ("sh", "-c", "sleep 600 & echo $!; wait")  # a child and, on its output, the pid of a grandchild
 DEAF = (
     sys.executable,
@@ -46,8 +46,8 @@ async def doomed(tmp_path):
         sys.executable, "-c", PARENT, str(tmp_path), stdout=subprocess.PIPE, env={**os.environ, "PYTHONPATH": str(Path.cwd())}
     )
     leash, family, deaf = (int(pid) for pid in (await parent.stdout.readline()).split())
-    assert await comes_true(lambda: (tmp_path / "family.log").read_text().endswith("\n"), within_s=5)
-    assert await comes_true(lambda: "deaf" in (tmp_path / "deaf.log").read_text(), within_s=5)
+    assert await comes_true(lambda: (tmp_path / "family.log").read_text().endswith("\n"), within_s=20)
+    assert await comes_true(lambda: "deaf" in (tmp_path / "deaf.log").read_text(), within_s=20)
     pids = {"leash": leash, "family": family, "deaf": deaf, "grandchild": int((tmp_path / "family.log").read_text())}
     assert all(alive(pid) for pid in pids.values())
     try:
@@ -104,7 +104,7 @@ async def test_leaving_the_block_ends_every_child(tmp_path):
     async with Spawner(log=tmp_path / "leash.log", end_grace_s=0.5) as spawner:
         gentle = await spawner.spawn("gentle", ("sleep", "600"), env={"PATH": os.environ["PATH"]}, log=tmp_path / "log")
         deaf = await spawner.spawn("deaf", DEAF, env={}, log=tmp_path / "deaf.log")
-        assert await comes_true(lambda: "deaf" in (tmp_path / "deaf.log").read_text(), within_s=5)
+        assert await comes_true(lambda: "deaf" in (tmp_path / "deaf.log").read_text(), within_s=20)
 
     assert await gentle.exited == -signal.SIGTERM
     assert await deaf.exited == -signal.SIGKILL
@@ -117,7 +117,7 @@ async def test_a_child_that_is_done_takes_its_own_children_along(spawner, tmp_pa
 
     assert await asyncio.wait_for(child.exited, 5) == 0
     grandchild = int(log.read_text())
-    assert await comes_true(lambda: not alive(grandchild), within_s=2)
+    assert await comes_true(lambda: not alive(grandchild), within_s=20)
 
 
 async def test_stop_reaches_a_process_that_is_stopped(spawner, tmp_path):
@@ -146,5 +146,5 @@ async def test_the_environment_is_the_given_one_alone(spawner, tmp_path, monkeyp
 async def test_the_leash_is_small(spawner):
     process = psutil.Process(spawner.pid)
 
-    assert await comes_true(lambda: process.num_fds() >= 4, within_s=2)  # it has started: its wake-up pipe is there
+    assert await comes_true(lambda: process.num_fds() >= 4, within_s=20)  # it has started: its wake-up pipe is there
     assert process.memory_info().rss < 20 * 2**20

@@ -131,7 +131,7 @@ class Rig:
                     await asyncio.wait_for(app.stop(), STOCK_STOP_S)
 
 
-async def until(true: Callable[[], bool], timeout_s: float = 15.0) -> bool:
+async def until(true: Callable[[], bool], timeout_s: float = 30.0) -> bool:
     """Wait for a condition; False when it did not come true in time."""
     deadline = asyncio.get_running_loop().time() + timeout_s
     while not true():

@@ -55,11 +55,11 @@ async def test_a_batch_is_whatever_has_arrived(rig: Rig) -> None:
     async with app.running():
         assert list(app.app.agents) == ["intake"]
         await rig.produce(topic, b"first")
-        assert await until(lambda: sizes == [1], 2)  # alone, and at once
+        assert await until(lambda: sizes == [1])  # alone, and at once
         await fill(rig, topic, 50)
-        assert await until(lambda: app.consumer.held == 51, 5)
+        assert await until(lambda: app.consumer.held == 51)
         busy.set()
-        assert await until(lambda: sum(sizes) == 51, 2)
+        assert await until(lambda: sum(sizes) == 51)
     assert sizes == [1, 20, 20, 10]
     assert await rig.committed(app.options.group, topic) == 51
 
@@ -81,8 +81,8 @@ async def test_timers_and_sends_of_faust_work(rig: Rig) -> None:
 
     async with app.running():
         await rig.produce(topic, b"1", b"2")
-        assert await until(lambda: ticks >= 3, 5)
-        assert await until(lambda: app.consumer.held == 0 and app.consumer.lag() != {}, 5)
+        assert await until(lambda: ticks >= 3)
+        assert await until(lambda: app.consumer.held == 0 and app.consumer.lag() != {})
         assert await rig.read(out) == [b"1", b"2"]
     assert await rig.committed(app.options.group, topic) == 2
 
@@ -123,7 +123,7 @@ async def test_what_is_delivered(rig: Rig) -> None:
             topic, b"\x00\xff", key=b"k", partition=1, headers=headers, timestamp_ms=1_700_000_000_123
         )
         await rig.producer.send_and_wait(topic, None, key=b"gone", partition=1)
-        assert await until(lambda: len(seen) == 2, 5)
+        assert await until(lambda: len(seen) == 2)
         record, tombstone = seen
         assert (record.value, record.key, record.topic, record.partition, record.offset) == (b"\x00\xff", b"k", topic, 1, 0)
         assert record.headers == (("traceparent", b"00-1"), ("traceparent", b"00-2"))
@@ -157,7 +157,7 @@ async def test_a_batch_that_raises_ends_the_host_and_comes_again(rig: Rig) -> No
             assert await rig.committed(group, topic) == -1
         else:
             async with app.running():
-                assert await until(lambda: len(seen) == 3, 5)
+                assert await until(lambda: len(seen) == 3)
     assert seen == numbers(3)
 
 
@@ -179,15 +179,15 @@ async def test_each_is_bounded_and_commits_the_lowest_unfinished(rig: Rig) -> No
         await each(stream, handle, concurrency=4)
 
     async with app.running():
-        assert await until(lambda: running["now"] == 4, 5)
+        assert await until(lambda: running["now"] == 4)
         for n in range(3, 20):
             release[n].set()
-        assert await until(lambda: running["done"] == 17, 5)  # offset 3, and the rest through its place
+        assert await until(lambda: running["done"] == 17)  # offset 3, and the rest through its place
         await asyncio.sleep(SETTLED_S)
         assert await rig.committed(app.options.group, topic) == 0
         release[0].set()
         release[1].set()
-        assert await until(lambda: running["done"] == 19, 5)
+        assert await until(lambda: running["done"] == 19)
         await asyncio.sleep(SETTLED_S)
         assert await rig.committed(app.options.group, topic) == 2
         release[2].set()
@@ -238,11 +238,11 @@ async def test_a_backlog_waits_in_kafka(rig: Rig) -> None:
         await each(stream, handle, concurrency=8)
 
     async with app.running():
-        assert await until(lambda: app.consumer.held >= 80, 5)
+        assert await until(lambda: app.consumer.held >= 80)
         await asyncio.sleep(SETTLED_S)
         held = max(held, app.consumer.held)
         free.set()
-        assert await until(lambda: done == 3_000, 20)
+        assert await until(lambda: done == 3_000)
     assert held <= 8 + 100
     assert sum([await rig.committed(app.options.group, topic, partition) for partition in (0, 1)]) == 3_000
 
@@ -268,9 +268,9 @@ async def test_a_stuck_partition_does_not_hold_up_the_other_topic(rig: Rig) -> N
         await batches(stream, note)
 
     async with app.running():
-        assert await until(lambda: app.consumer.held >= 40, 5)
+        assert await until(lambda: app.consumer.held >= 40)
         await fill(rig, flowing, 300)
-        assert await until(lambda: len(seen) == 300, 10)
+        assert await until(lambda: len(seen) == 300)
 
 
 async def test_rebalance_waits_for_short_work(rig: Rig) -> None:
@@ -291,7 +291,7 @@ async def test_rebalance_waits_for_short_work(rig: Rig) -> None:
             await each(stream, handle, concurrency=4)
 
     async with first.running():
-        assert await until(lambda: len(seen) == 2, 5)
+        assert await until(lambda: len(seen) == 2)
         async with second.running():
             await asyncio.sleep(SETTLED_S)
     assert sorted(seen) == [("first", 0), ("first", 1)]
@@ -333,7 +333,7 @@ async def test_rebalance_storm_loses_nothing(rig: Rig) -> None:
             async with member().running():
                 await asyncio.sleep(0.3)
             await asyncio.sleep(0.2)
-        assert await until(lambda: len(done) == count, 30)
+        assert await until(lambda: len(done) == count)
     watching.cancel()
     assert not regressions
     assert len(done) == count
@@ -359,11 +359,11 @@ async def test_broker_killed_and_restarted() -> None:
 
             async with app.running():
                 await fill(rig, topic, 100)
-                assert await until(lambda: len(seen) == 100, 10)
+                assert await until(lambda: len(seen) == 100)
                 await asyncio.to_thread(broker.kill)
                 await asyncio.to_thread(broker.start)
                 await rig.produce(topic, b"after")
-                assert await until(lambda: b"after" in seen, 30)
+                assert await until(lambda: b"after" in seen)
             assert await rig.committed(app.options.group, topic) == 101
 
 
@@ -395,9 +395,9 @@ class Served:
 async def test_sigterm_finishes_what_was_begun(rig: Rig, tmp_path: Path) -> None:
     topic = await rig.topic(2)
     served = Served(rig, topic, tmp_path / "notes")
-    assert await until(lambda: served.noted("ready"), 20)
+    assert await until(lambda: served.noted("ready"))
     await rig.produce(topic, b"slow")
-    assert await until(lambda: served.noted("began slow"), 5)
+    assert await until(lambda: served.noted("began slow"))
     served.process.send_signal(signal.SIGTERM)
     assert await served.exit_code() == 0
     assert served.noted("done slow")
@@ -409,9 +409,9 @@ async def test_sigterm_finishes_what_was_begun(rig: Rig, tmp_path: Path) -> None
 async def test_sigterm_cancels_what_takes_too_long(rig: Rig, tmp_path: Path) -> None:
     topic = await rig.topic(2)
     served = Served(rig, topic, tmp_path / "notes")
-    assert await until(lambda: served.noted("ready"), 20)
+    assert await until(lambda: served.noted("ready"))
     await rig.produce(topic, b"quick", b"long")
-    assert await until(lambda: served.noted("began long") and served.noted("done quick"), 5)
+    assert await until(lambda: served.noted("began long") and served.noted("done quick"))
     served.process.send_signal(signal.SIGTERM)
     assert await served.exit_code() == 0
     assert served.noted("cancelled long")  # after Kafka acknowledged its report
@@ -422,7 +422,7 @@ async def test_sigterm_cancels_what_takes_too_long(rig: Rig, tmp_path: Path) -> 
 async def test_an_agent_that_raises_ends_the_process(rig: Rig, tmp_path: Path) -> None:
     topic = await rig.topic(2)
     served = Served(rig, topic, tmp_path / "notes")
-    assert await until(lambda: served.noted("ready"), 20)
+    assert await until(lambda: served.noted("ready"))
     await rig.produce(topic, b"quick", b"bad")
     assert await served.exit_code() == 1
     assert not served.noted("stopped")

@@ -72,9 +72,9 @@ async def test_table_recovers_and_follows(rig: Rig, end: str) -> None:
     async with asyncio.timeout(10), ours.running():
         assert dict(table.items()) == expected
         await rig.producer.send_and_wait(topic, b"new", key=KEYS[2])
-        assert await until(lambda: table.get(KEYS[2]) == b"new", 3)
+        assert await until(lambda: table.get(KEYS[2]) == b"new")
         await rig.producer.send_and_wait(topic, None, key=KEYS[2])
-        assert await until(lambda: KEYS[2] not in table, 3)
+        assert await until(lambda: KEYS[2] not in table)
 
 
 async def test_every_instance_has_every_partition(rig: Rig) -> None:
@@ -86,7 +86,7 @@ async def test_every_instance_has_every_partition(rig: Rig) -> None:
             await rig.producer.send_and_wait(topic, b"new", key=b"%d" % n, partition=partition)
         expected |= {b"0": b"new", b"1": b"new", b"2": b"new"}
         for table in tables:
-            assert await until(lambda table=table: dict(table.items()) == expected, 5), dict(table.items())
+            assert await until(lambda table=table: dict(table.items()) == expected), dict(table.items())
 
 
 async def test_following_through_rebalances(rig: Rig) -> None:
@@ -118,12 +118,12 @@ async def test_following_through_rebalances(rig: Rig) -> None:
                 stop.set()
                 await writing
                 for table in tables:
-                    assert await until(lambda table=table: dict(table.items()) == expected, 5)
+                    assert await until(lambda table=table: dict(table.items()) == expected)
                 stop.clear()
                 writing = asyncio.create_task(write())
         stop.set()
         await writing
-        assert await until(lambda: dict(tables[0].items()) == expected, 5)
+        assert await until(lambda: dict(tables[0].items()) == expected)
 
 
 async def test_a_resumed_flow_keeps_what_has_arrived(rig: Rig) -> None:
@@ -153,7 +153,7 @@ async def test_an_agent_beside_a_table_misses_nothing(rig: Rig) -> None:
                 seen.append(int(value))  # noqa: PERF401 - an agent's stream has no end
 
         async with asyncio.timeout(10), app.running():
-            assert await until(lambda seen=seen: len(seen) >= 50, 3), seen
+            assert await until(lambda seen=seen: len(seen) >= 50), seen
         assert seen == list(range(50))
 
 
@@ -200,7 +200,7 @@ async def test_view_recovers_and_follows(rig: Rig, end: str) -> None:
         assert dict(view.items()) == expected
         assert view.lag() == 0
         await rig.producer.send_and_wait(topic, b"new", key=KEYS[2])
-        assert await until(lambda: view.values().get(KEYS[2]) == b"new", 3)
+        assert await until(lambda: view.values().get(KEYS[2]) == b"new")
         await asyncio.wait_for(view.wait_changed(), 3)
 
 

@@ -26,7 +26,7 @@ from streams.simulator import Running, SimulatorSettings, serve
 from streams.simulator.profiles import Profile, Profiles
 from tests.fakes.stack import RunningKafka, kafka  # noqa: F401 - a fixture
 
-WAIT_S = 30.0
+WAIT_S = 60.0
 CATALOGUE = """
 version: test
 providers:

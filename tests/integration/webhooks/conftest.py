@@ -29,7 +29,7 @@ from streams.webhooks import role
 from tests.fakes.stack import RunningKafka, kafka  # noqa: F401 - a fixture
 from tests.integration.webhooks.receiver import Receiver, receiving
 
-WAIT_S = 40.0
+WAIT_S = 60.0
 
 
 @dataclass

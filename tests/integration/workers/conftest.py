@@ -31,7 +31,7 @@ from streams.simulator.profiles import Latency, Profile, Profiles
 from streams.workers import provider as worker
 from tests.fakes.stack import RunningKafka, kafka, valkey  # noqa: F401 - fixtures
 
-WAIT_S = 30.0
+WAIT_S = 60.0
 TYPES = {topics.ATTEMPTS: CallReported, topics.CHUNKS: ResponseChunk, topics.HEALTH: HealthEvent}
 
 
