@@ -2,6 +2,7 @@
 
 import re
 from datetime import UTC, datetime
+from functools import reduce
 
 import pytest
 
@@ -10,6 +11,8 @@ from schemas.requests import CacheMode, CachePolicy, InferenceRequest, Message, 
 from streams.client.penstock import Penstock
 from streams.client.request_fields import request_of
 from streams.ids import made_at_s
+
+NESTED: list = reduce(lambda inner, _: [inner], range(5_000), [])
 
 
 def of(**fields: object) -> InferenceRequest:
@@ -49,11 +52,12 @@ def test_parts_may_be_mappings_records_and_json() -> None:
 @pytest.mark.parametrize(
     ("fields", "says"),
     [
-        ({"message": []}, "`message` in InferenceRequest"),
-        ({"messages": [{"role": "user", "text": "Hi"}]}, "`text` in Message"),
-        ({"sampling": {"max_tokens": 5}}, "`max_tokens` in Sampling"),
-        ({"messages": "Hi"}, "InferenceRequest.messages"),
-        ({"operation": "sing"}, "InferenceRequest.operation"),
+        ({"message": []}, "there is no field `message`; the fields are request_id, tenant, "),
+        ({"messages": [{"role": "user", "text": "Hi"}]}, "there is no field `messages.text`; the fields are role, "),
+        ({"sampling": {"max_tokens": 5}}, "there is no field `sampling.max_tokens`"),
+        ({"messages": "Hi"}, "messages: "),
+        ({"messages": NESTED}, "messages.0: "),
+        ({"operation": "sing"}, "operation: "),
         ({"tenant": ""}, "InferenceRequest.tenant must not be empty"),
         ({"request_id": ""}, "InferenceRequest.request_id must not be empty"),
         ({"deadline": datetime(2026, 1, 31)}, "offset from UTC"),  # noqa: DTZ001 - that is the point
