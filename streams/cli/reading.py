@@ -6,19 +6,10 @@ from contextlib import asynccontextmanager, contextmanager
 from typing import Any, TypeAlias, cast
 
 from aiokafka import AIOKafkaConsumer
-from aiokafka.errors import (
-    AuthenticationFailedError,
-    KafkaConnectionError,
-    KafkaTimeoutError,
-    NodeNotReadyError,
-    RequestTimedOutError,
-    TopicAuthorizationFailedError,
-    UnknownTopicOrPartitionError,
-)
 from aiokafka.structs import TopicPartition
 
-from schemas.errors import SettingsError
 from streams.beginning import At, Beginning, End, Last, Start
+from streams.broker_errors import in_words
 from streams.settings import Settings
 from streams.topics import MAX_MESSAGE_BYTES
 
@@ -31,22 +22,10 @@ _ANSWERS_WITHIN_MS = 10_000
 
 @contextmanager
 def broker_errors(settings: Settings) -> Iterator[None]:
-    """Turn a broker that is away or refuses us into SettingsError, with the next step."""
-    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # it logs what is raised as well
-    where = settings.bootstrap_servers
-    try:
+    """As `in_words`, and what is raised is not logged as well."""
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+    with in_words(settings):
         yield
-    except AuthenticationFailedError as error:
-        raise SettingsError(
-            f"Kafka at {where} refuses the login: check PENSTOCK_SASL_USERNAME, PENSTOCK_SASL_PASSWORD and "
-            "PENSTOCK_SASL_MECHANISM"
-        ) from error
-    except TopicAuthorizationFailedError as error:
-        raise SettingsError(f"Kafka at {where} does not let this user read the topic: grant it Read and Describe") from error
-    except (KafkaConnectionError, KafkaTimeoutError, NodeNotReadyError, RequestTimedOutError) as error:
-        raise SettingsError(
-            f"no Kafka answers at {where}: start it (`penstock up` starts one of its own), or correct --bootstrap-servers"
-        ) from error
 
 
 class Reader:
@@ -146,12 +125,8 @@ async def open_reader(settings: Settings, names: Sequence[str]) -> AsyncIterator
             **settings.kafka_security(),
         )
         try:
-            try:
+            with in_words(settings, " or ".join(names)):
                 await consumer.start()
-            except UnknownTopicOrPartitionError as error:
-                raise SettingsError(
-                    f"{' or '.join(names)} does not exist at {settings.bootstrap_servers}: create the topics with `penstock init`"
-                ) from error
             yield Reader(consumer)
         finally:
             await consumer.stop()

@@ -1,22 +1,9 @@
-"""The client's way to Kafka: codecs, consumers, and the broker's trouble in words."""
+"""The client's way to Kafka: codecs and consumers."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from aiokafka import AIOKafkaConsumer
-from aiokafka.errors import (
-    AuthenticationFailedError,
-    GroupAuthorizationFailedError,
-    KafkaConnectionError,
-    KafkaTimeoutError,
-    NodeNotReadyError,
-    RequestTimedOutError,
-    TopicAuthorizationFailedError,
-    UnknownTopicOrPartitionError,
-)
 
-from schemas.errors import SettingsError
 from schemas.serde import Serde
 from streams import topics
 from streams.settings import Settings
@@ -73,26 +60,3 @@ class Connection:
             **options,
             **self.settings.kafka_security(),
         )
-
-
-@contextmanager
-def in_words(settings: Settings, topic: str | None = None) -> Iterator[None]:
-    """Turn a broker that is away, or refuses us, into SettingsError with the next step."""
-    where = settings.bootstrap_servers
-    try:
-        yield
-    except AuthenticationFailedError as error:
-        raise SettingsError(
-            f"Kafka at {where} refuses the login: check PENSTOCK_SASL_USERNAME, PENSTOCK_SASL_PASSWORD and "
-            "PENSTOCK_SASL_MECHANISM"
-        ) from error
-    except (TopicAuthorizationFailedError, GroupAuthorizationFailedError) as error:
-        raise SettingsError(
-            f"Kafka at {where} does not let this user in ({type(error).__name__}): grant what is missing"
-        ) from error
-    except UnknownTopicOrPartitionError as error:
-        raise SettingsError(f"{topic or 'a topic'} does not exist at {where}: create the topics with `penstock init`") from error
-    except (KafkaConnectionError, KafkaTimeoutError, NodeNotReadyError, RequestTimedOutError) as error:
-        raise SettingsError(
-            f"no Kafka answers at {where}: start it (`penstock up` starts one of its own), or correct the bootstrap servers"
-        ) from error

@@ -21,7 +21,8 @@ from aiokafka.errors import (
 from aiokafka.structs import TopicPartition
 
 from streams import clock
-from streams.client.connecting import Connection, in_words
+from streams.broker_errors import in_words
+from streams.client.connecting import Connection
 from streams.client.errors import RecordsGone
 from streams.decoding import decode
 

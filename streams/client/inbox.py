@@ -16,7 +16,8 @@ from schemas.errors import PenstockError, RecordError
 from schemas.outcomes import InferenceResponse, ResponseChunk
 from schemas.requests import InferenceRequest
 from streams import topics
-from streams.client.connecting import Connection, in_words
+from streams.broker_errors import in_words
+from streams.client.connecting import Connection
 
 log = structlog.get_logger(__name__)
 

@@ -15,7 +15,8 @@ from aiokafka.errors import KafkaError
 from schemas.outcomes import InferenceResponse
 from schemas.requests import InferenceRequest
 from streams import clock, topics
-from streams.client.connecting import Connection, in_words
+from streams.broker_errors import in_words
+from streams.client.connecting import Connection
 from streams.client.consuming import Consumption, From
 from streams.client.errors import NoAnswer, NotAcknowledged, SentAgain
 from streams.client.inbox import Inbox, Waiting

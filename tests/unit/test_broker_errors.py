@@ -4,7 +4,7 @@ import pytest
 from aiokafka import errors
 
 from schemas.errors import SettingsError
-from streams.client.connecting import in_words
+from streams.broker_errors import in_words
 from streams.settings import Settings
 
 SETTINGS = Settings(_env_file=None, bootstrap_servers="kafka:9092")
@@ -14,8 +14,8 @@ SETTINGS = Settings(_env_file=None, bootstrap_servers="kafka:9092")
     ("error", "says"),
     [
         (errors.AuthenticationFailedError, "refuses the login: check PENSTOCK_SASL_USERNAME"),
-        (errors.TopicAuthorizationFailedError, "grant what is missing"),
-        (errors.GroupAuthorizationFailedError, "grant what is missing"),
+        (errors.TopicAuthorizationFailedError, "does not let this user use ai.costs: grant it Describe"),
+        (errors.GroupAuthorizationFailedError, "grant it Read on it"),
         (errors.UnknownTopicOrPartitionError, "ai.costs does not exist at kafka:9092: create the topics with `penstock init`"),
         (errors.KafkaConnectionError, "no Kafka answers at kafka:9092: start it"),
         (errors.KafkaTimeoutError, "no Kafka answers"),
