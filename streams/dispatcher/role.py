@@ -13,7 +13,7 @@ from datetime import timedelta
 from functools import partial
 
 import structlog
-from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener
+from aiokafka import ConsumerRebalanceListener
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from aiokafka.errors import KafkaError, KafkaTimeoutError, ProducerFenced
@@ -28,6 +28,7 @@ from streams.catalogue import load_prices
 from streams.dispatcher.advice import Advice
 from streams.dispatcher.lane import Lane
 from streams.dispatcher.restore import Restored
+from streams.group_consumer import group_consumer, heartbeat_ms
 from streams.leaving import leave
 from streams.runtime import Runtime
 from streams.settings import Settings
@@ -39,8 +40,6 @@ _REJOIN_FIRST_S = 0.2
 _REJOIN_CAP_S = 5.0
 _PROGRESS_S = 1.0
 """How often the group's offsets follow the lanes. They are for whoever watches the lag: a lane goes by its changelog."""
-_HEARTBEAT_MS = 1_000
-"""At most, however long the session is: a member hears of a rebalance by its next heartbeat, and all others wait for it."""
 _GROUP_SAYS_S = 0.5
 """A fenced lane has another owner, mostly, and the group tells us so with our next heartbeat: leaving as well would make it share
 the lanes out once more. So long after that heartbeat it was our transaction that has timed out, and nobody else moves."""
@@ -104,21 +103,10 @@ class _Membership(ConsumerRebalanceListener):  # type: ignore[misc]
         self._cluster = ""
         settings = runtime.settings
         self._security = settings.kafka_security()
-        self._heartbeat_ms = min(settings.session_timeout_ms // 4, _HEARTBEAT_MS)
-        self._consumer = AIOKafkaConsumer(
-            bootstrap_servers=runtime.bootstrap_servers,
-            client_id=f"{settings.app}-dispatch",
-            group_id=settings.group("dispatch"),
-            enable_auto_commit=False,
-            isolation_level="read_committed",
-            auto_offset_reset="earliest",
-            # Ranges give the same partition numbers of both topics to the same member.
-            partition_assignment_strategy=[RangePartitionAssignor],
-            session_timeout_ms=settings.session_timeout_ms,
-            heartbeat_interval_ms=self._heartbeat_ms,
-            max_poll_interval_ms=300_000,
-            **self._security,
-        )
+        self._heartbeat_ms = heartbeat_ms(settings)
+        # Ranges give the same partition numbers of both topics to the same member.
+        strategy = [RangePartitionAssignor]
+        self._consumer = group_consumer(runtime, "dispatch", client="dispatch", partition_assignment_strategy=strategy)
         self._lanes: dict[int, Lane] = {}
         self._kept: dict[int, Restored] = {}
         self._failed: asyncio.Future[object] = asyncio.get_running_loop().create_future()

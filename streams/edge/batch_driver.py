@@ -8,7 +8,7 @@ import contextlib
 from collections.abc import AsyncIterator, Iterable
 
 import structlog
-from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener
+from aiokafka import ConsumerRebalanceListener
 from aiokafka.errors import KafkaError
 from aiokafka.structs import TopicPartition
 
@@ -18,6 +18,7 @@ from streams.edge.batch_run import Means
 from streams.edge.batch_shard import Shard
 from streams.edge.files_log import FileLog
 from streams.edge.principal import Refused
+from streams.group_consumer import group_consumer
 from streams.leaving import leave
 from streams.runtime import Runtime
 
@@ -27,7 +28,6 @@ _REJOIN_FIRST_S = 0.5
 _REJOIN_CAP_S = 10.0
 _QUIET_S = 30.0
 """A membership that lasted this long starts again without the longer pause."""
-_HEARTBEAT_MS = 1_000
 
 
 @contextlib.asynccontextmanager
@@ -62,21 +62,9 @@ class _Membership(ConsumerRebalanceListener):  # type: ignore[misc]
     """One stay in the group."""
 
     def __init__(self, runtime: Runtime, files: FileLog) -> None:
-        settings = runtime.settings
         self._answers = BatchAnswers(runtime)
         self._means = Means(runtime, files, self._answers)
-        self._consumer = AIOKafkaConsumer(
-            bootstrap_servers=runtime.bootstrap_servers,
-            client_id=f"{settings.app}-{runtime.role}-batches",
-            group_id=settings.group("edge"),
-            enable_auto_commit=False,
-            isolation_level="read_committed",
-            auto_offset_reset="earliest",
-            session_timeout_ms=settings.session_timeout_ms,
-            heartbeat_interval_ms=min(settings.session_timeout_ms // 4, _HEARTBEAT_MS),
-            max_poll_interval_ms=300_000,
-            **settings.kafka_security(),
-        )
+        self._consumer = group_consumer(runtime, "edge", client=f"{runtime.role}-batches")
         self._shards: set[asyncio.Task[None]] = set()
         self._failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 

@@ -9,12 +9,13 @@ from datetime import timedelta
 from typing import Any
 
 import structlog
-from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener
+from aiokafka import ConsumerRebalanceListener
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from aiokafka.errors import IllegalStateError, KafkaError
 from aiokafka.structs import TopicPartition
 
 from streams import topics
+from streams.group_consumer import group_consumer
 from streams.leaving import leave
 from streams.registry import Newcomers
 from streams.webhooks.arrivals import Arrivals
@@ -35,22 +36,12 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]
     """Use once: `run`."""
 
     def __init__(self, desk: Desk) -> None:
-        runtime, settings = desk.runtime, desk.runtime.settings
+        runtime = desk.runtime
         self._desk = desk
         self._arrivals = Arrivals(runtime, desk.endpoints)
-        self._newcomers = Newcomers(runtime.serde.catalogue, settings)
-        self._consumer: Any = AIOKafkaConsumer(
-            bootstrap_servers=runtime.bootstrap_servers,
-            client_id=f"{settings.app}-webhooks",
-            group_id=settings.group("webhooks"),
-            enable_auto_commit=False,
-            isolation_level="read_committed",
-            auto_offset_reset="earliest",
-            partition_assignment_strategy=[RangePartitionAssignor],
-            session_timeout_ms=settings.session_timeout_ms,
-            heartbeat_interval_ms=min(1_000, settings.session_timeout_ms // 4),
-            max_poll_interval_ms=300_000,
-            **settings.kafka_security(),
+        self._newcomers = Newcomers(runtime.serde.catalogue, runtime.settings)
+        self._consumer: Any = group_consumer(
+            runtime, "webhooks", client="webhooks", partition_assignment_strategy=[RangePartitionAssignor]
         )
         self._owners: dict[TopicPartition, Owner] = {}
         self._ends: dict[TopicPartition, int] = {}
