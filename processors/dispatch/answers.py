@@ -60,37 +60,19 @@ def finish(
         output = answer.output
     if cached is not None:
         output, usage = cached.output, cached.usage
-    response = InferenceResponse(
-        request_id=routed.request_id,
-        tenant=routed.tenant,
+    response = _response(
+        routed,
+        status,
         final=True,
-        status=status,
-        request_model=routed.request_model,
         attempts=attempts,
-        task_kind=routed.task_kind,
-        policy=routed.policy,
-        received_at=routed.received_at,
-        answered_at=now,
-        user=routed.user,
-        session=routed.session,
-        operation=routed.operation,
-        output=output,
-        error=error,
+        spent=spent,
+        now=now,
+        answer=answer,
         usage=usage,
-        cost_nanousd=spent.cost_nanousd,
-        pricing_status=_pricing(spent, attempts),
-        provider=answer.provider if answer else cached.provider if cached else None,
-        deployment=answer.deployment if answer else cached.deployment if cached else None,
-        response_model=output.response_model if output else None,
-        call_id=answer.call_id if answer else None,
+        error=error,
+        cached=cached,
+        output=output,
         cache=CacheState.SHARED if shared else _cache_state(routed, cached if status is ResponseStatus.OK else None),
-        cache_key=routed.cache_key,
-        cache_ttl_s=routed.cache_ttl_s,
-        metadata=routed.metadata,
-        served_by=cached.request_id if cached else None,
-        similarity=cached.similarity if cached else None,
-        arm=routed.arm,
-        compare=routed.compare if answer is not None else None,
     )
     decision.records.append(response)
     state = RequestState(
@@ -183,13 +165,32 @@ def repeat(state: LaneState, key: str, routed: RequestRouted, decision: Decision
 
 
 def _notice(routed: RequestRouted, status: ResponseStatus, error: ErrorInfo, *, now: datetime) -> InferenceResponse:
+    return _response(routed, status, final=False, attempts=0, spent=Spent(), now=now, error=error)
+
+
+def _response(
+    routed: RequestRouted,
+    status: ResponseStatus,
+    *,
+    final: bool,
+    attempts: int,
+    spent: Spent,
+    now: datetime,
+    answer: CallReported | None = None,
+    usage: Usage | None = None,
+    error: ErrorInfo | None = None,
+    cached: CachedAnswer | None = None,
+    output: Output | None = None,
+    cache: CacheState = CacheState.NONE,
+) -> InferenceResponse:
+    """What is told of a request. Only a final response may be cached, and says under which key."""
     return InferenceResponse(
         request_id=routed.request_id,
         tenant=routed.tenant,
-        final=False,
+        final=final,
         status=status,
         request_model=routed.request_model,
-        attempts=0,
+        attempts=attempts,
         task_kind=routed.task_kind,
         policy=routed.policy,
         received_at=routed.received_at,
@@ -197,11 +198,23 @@ def _notice(routed: RequestRouted, status: ResponseStatus, error: ErrorInfo, *, 
         user=routed.user,
         session=routed.session,
         operation=routed.operation,
+        output=output,
         error=error,
-        pricing_status=PricingStatus.NOT_BILLED,
-        cost_nanousd=0,
+        usage=usage,
+        cost_nanousd=spent.cost_nanousd,
+        pricing_status=_pricing(spent, attempts),
+        provider=answer.provider if answer else cached.provider if cached else None,
+        deployment=answer.deployment if answer else cached.deployment if cached else None,
+        response_model=output.response_model if output else None,
+        call_id=answer.call_id if answer else None,
+        cache=cache,
+        cache_key=routed.cache_key if final else None,
+        cache_ttl_s=routed.cache_ttl_s if final else None,
         metadata=routed.metadata,
+        served_by=cached.request_id if cached else None,
+        similarity=cached.similarity if cached else None,
         arm=routed.arm,
+        compare=routed.compare if answer is not None else None,
     )
 
 
