@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from processors.cost import events, totals
-from processors.dispatch import answers, decide, flights, ledger, orders, retry
+from processors.dispatch import answers, decide, flights, ledger, orders, retry, steps
 from processors.dispatch.decision import Decision
 from processors.dispatch.events import Routed
 from processors.dispatch.state import PutRequest, PutTotal
@@ -104,7 +104,7 @@ def promoted_keeps_following(decision: Decision, state: Any, event: Any) -> None
 
 
 _followers, _share, _hedge, _after, _for_call = flights.followers, flights.share, orders.hedge, orders.after, events.for_call
-FOLLOWERS_FORGOTTEN: Swap = (decide, "_expire", expires_alone)
+FOLLOWERS_FORGOTTEN: Swap = (steps, "expire", expires_alone)
 FOLLOWERS_CANCELLED: Swap = (decide, "_cancel", cancels_alone)
 SHARED_WITHOUT_LINE: Swap = (flights, "ledger", NoLineOfTheShared)
 SHARED_CUT_OFF: Swap = (flights, "may_store", any_success)
