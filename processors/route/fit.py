@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from processors.classify.decide import Classified, Needs
+from processors.cost.dollars import dollars
 from processors.cost.rates import TieredRates
 from schemas.deployments import Deployment
 
@@ -81,5 +82,5 @@ def too_dear(
     if bound is None:
         return Exclusion(Lack.PRICE, "has no known price, and the cost of a call is bounded")
     if bound > allowed:
-        return Exclusion(Lack.PRICE, f"can cost {bound} nano-dollars, {allowed} are allowed")
+        return Exclusion(Lack.PRICE, f"can cost {dollars(bound)}, and {dollars(allowed)} is allowed")
     return None

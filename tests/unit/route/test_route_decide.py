@@ -163,7 +163,7 @@ def test_candidates_are_bounded():
             prefer(max_cost_nanousd=1),
             (CHEAP,),
             "over_max_cost",
-            "can cost 4104000 nano-dollars, 1 are allowed",
+            "can cost $0.004104, and $0.000000001 is allowed",
             False,
             id="cost",
         ),
@@ -190,7 +190,7 @@ def test_every_deployment_that_was_asked_is_told_about():
     told = {s.deployment: (s.score, s.parts, s.lack, s.why) for s in outcome.scores}
     assert told == {
         "cheap": (None, {"cost_nanousd": 408_000, "ailing": 1.0}, None, None),
-        "dear": (None, {}, "over_max_cost", "can cost 192024000 nano-dollars, 9000000 are allowed"),
+        "dear": (None, {}, "over_max_cost", "can cost $0.192024, and $0.009 is allowed"),
         "middle": (None, {}, "provider_not_available", "p2 is not among the providers that the request allows"),
         "unpriced": (None, {}, "provider_not_available", "p4 is not among the providers that the request allows"),
         "vectors": (None, {}, "unsupported", "does not offer chat"),
