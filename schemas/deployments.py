@@ -48,6 +48,7 @@ class Deployment:
     `context_tokens` bounds input and output together; `max_output_tokens` is what one call may return at most;
     `max_concurrency` bounds the calls in flight of one worker process; `timeout_s` bounds one call as a whole.
     `requests_per_minute` and `tokens_per_minute` bound what workers send; None: nothing is bounded.
+    `json_mode`: it answers with a JSON object when asked for any (`json_object`); `json_schema`: with one of a given schema.
     `environments`: where it may be called; empty: everywhere. `context_fallbacks` are selectors of deployments to call when
     this one says that the input is too long.
     """
@@ -63,6 +64,7 @@ class Deployment:
     tools: bool = True
     vision: bool = False
     json_mode: bool = True
+    json_schema: bool = True
     price: Price | None = None
     requests_per_minute: int | None = None
     tokens_per_minute: int | None = None

@@ -7,6 +7,8 @@ and needs no vector; `judge` takes what was read of many, and an embedder. `deci
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import orjson
+
 from processors.classify import tokens
 from processors.classify.asked import Asked, asked
 from processors.classify.complexity import Complexity, complexity_of
@@ -31,6 +33,7 @@ class Needs:
     tools: bool = False
     vision: bool = False
     json_mode: bool = False
+    json_schema: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,9 +152,16 @@ def _kind(reads: Sequence[Read], vectors: Vectors) -> tuple[TaskKind, float]:
 
 
 def _needs(request: InferenceRequest) -> Needs:
-    response_format = request.response_format_json
+    response_format = _format(request)
     return Needs(
         tools=request.tools_json is not None,
         vision=any(part.image_url is not None for message in request.messages for part in message.parts),
-        json_mode=response_format is not None and '"json' in response_format,
+        json_mode=response_format.startswith("json") and response_format != "json_schema",
+        json_schema=response_format == "json_schema",
     )
+
+
+def _format(request: InferenceRequest) -> str:
+    """The type of the response format; empty without one."""
+    text = request.response_format_json
+    return "" if text is None else str(orjson.loads(text).get("type", ""))

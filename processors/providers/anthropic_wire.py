@@ -53,7 +53,8 @@ def to_wire(call: ProviderCall, *, stream: bool) -> dict[str, Any]:
 
     `max_tokens` is always sent, for the API wants it and the price was bounded with it. The API has no word for temperature,
     top_p, seed and the penalties: they are left out, as hints that other candidates of the request may follow. `json_object` has
-    none either, and becomes a sentence of the system prompt.
+    none either: routing sends none here but to a deployment of which the operator says `json_mode: true`, and there it becomes
+    a sentence of the system prompt.
     """
     request = call.request
     if call.order.operation is Operation.EMBEDDINGS:

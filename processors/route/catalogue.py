@@ -64,7 +64,8 @@ class _Deployment(Strict):
     timeout_s: float = Field(60.0, gt=0, le=86_400)
     tools: bool = True
     vision: bool = False
-    json_mode: bool = True
+    json_mode: bool | None = None
+    json_schema: bool | None = None
     price: _Price | None = None
     requests_per_minute: int | None = Field(None, ge=1)
     tokens_per_minute: int | None = Field(None, ge=1)
@@ -112,7 +113,7 @@ class _Prices(Strict):
 def parse(content: Any, *, source: str) -> DeploymentCatalogue:
     """The catalogue of a YAML file's content. Raises SettingsError, which names `source`, the keys, and what to do."""
     given = validated(_Catalogue, content, source)
-    deployments = tuple(_deployment(d) for d in given.deployments)
+    deployments = tuple(_deployment(d, given.providers.get(d.provider)) for d in given.deployments)
     _check(deployments, given, source)
     return DeploymentCatalogue(
         version=_version(given.version, {key: value for key, value in content.items() if key not in _NO_PRICES}),
@@ -160,7 +161,9 @@ def _check(deployments: tuple[Deployment, ...], given: _Catalogue, source: str) 
         seen.add(deployment.name)
 
 
-def _deployment(given: _Deployment) -> Deployment:
+def _deployment(given: _Deployment, provider: _Provider | None) -> Deployment:
+    """What `json_mode` leaves out is what the provider's API has: Anthropic's takes a schema, and has no mode without one."""
+    has_json_mode = provider is None or provider.kind is not ProviderKind.ANTHROPIC
     return Deployment(
         name=given.name or f"{given.provider}/{given.model}",
         provider=given.provider,
@@ -172,7 +175,8 @@ def _deployment(given: _Deployment) -> Deployment:
         timeout_s=given.timeout_s,
         tools=given.tools,
         vision=given.vision,
-        json_mode=given.json_mode,
+        json_mode=has_json_mode if given.json_mode is None else given.json_mode,
+        json_schema=given.json_mode is not False if given.json_schema is None else given.json_schema,
         price=None if given.price is None else _price(given.price),
         requests_per_minute=given.requests_per_minute,
         tokens_per_minute=given.tokens_per_minute,

@@ -8,6 +8,8 @@ from processors.cost.dollars import dollars
 from processors.cost.rates import TieredRates
 from schemas.deployments import Deployment
 
+_INSTEAD = "; ask for a `json_schema`, which it takes"
+
 
 class Lack(StrEnum):
     """What a deployment lacks for a request. The value is the kind of the error when that alone is in the way."""
@@ -35,7 +37,7 @@ def unfit(request: Classified, deployment: Deployment, input_tokens: int) -> Exc
         return Exclusion(Lack.PERMISSION, f"{deployment.provider} is not among the providers that the request allows")
     if request.operation not in deployment.operations:
         return Exclusion(Lack.ABILITY, f"does not offer {request.operation.value}")
-    if (needs.tools or needs.vision or needs.json_mode) and (what := _unable(needs, deployment)) is not None:
+    if (needs.tools or needs.vision or needs.json_mode or needs.json_schema) and (what := _unable(needs, deployment)) is not None:
         return Exclusion(Lack.ABILITY, f"does not {what}")
     answer = 1 if request.max_output_tokens is None else min(request.max_output_tokens, deployment.max_output_tokens)
     wanted = input_tokens + answer
@@ -50,7 +52,8 @@ def _unable(needs: Needs, deployment: Deployment) -> str | None:
     for needed, offered, what in (
         (needs.tools, deployment.tools, "take tools"),
         (needs.vision, deployment.vision, "take images"),
-        (needs.json_mode, deployment.json_mode, "answer in a JSON format"),
+        (needs.json_mode, deployment.json_mode, f"have a JSON mode (`json_object`){_INSTEAD if deployment.json_schema else ''}"),
+        (needs.json_schema, deployment.json_schema, "answer in a given JSON schema (`json_schema`)"),
     ):
         if needed and not offered:
             return what

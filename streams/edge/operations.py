@@ -154,6 +154,7 @@ def _described(deployment: Deployment) -> dict[str, Any]:
         "tools": deployment.tools,
         "vision": deployment.vision,
         "json_mode": deployment.json_mode,
+        "json_schema": deployment.json_schema,
         "requests_per_minute": deployment.requests_per_minute,
         "tokens_per_minute": deployment.tokens_per_minute,
         "environments": sorted(deployment.environments),

@@ -88,8 +88,8 @@ def test_a_named_tool_and_a_required_one_are_called_and_answered(client: openai.
 
 def test_json_mode_and_a_schema(client: openai.OpenAI) -> None:
     wanted: Any = {"type": "json_object"}
-    # Anthropic has no word for it, and the simulated model there does not heed the sentence that stands for it.
-    free = client.chat.completions.create(model="gpt-6-luna", messages=asking("Answer in JSON."), response_format=wanted)
+    # Anthropic has no such mode, and its deployments get no such request.
+    free = client.chat.completions.create(model="auto", messages=asking("Answer in JSON."), response_format=wanted)
     assert isinstance(json.loads(free.choices[0].message.content or ""), dict)
     parsed = client.chat.completions.parse(model="auto", messages=asking(), response_format=River)
     assert isinstance(parsed.choices[0].message.parsed, River)

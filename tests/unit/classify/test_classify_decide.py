@@ -128,6 +128,11 @@ def test_complexity(request_, complexity):
         pytest.param({}, Needs(), id="none"),
         pytest.param({"tools_json": "[]"}, Needs(tools=True), id="tools"),
         pytest.param({"response_format_json": '{"type": "json_object"}'}, Needs(json_mode=True), id="json"),
+        pytest.param(
+            {"response_format_json": '{"type": "json_schema", "json_schema": {"schema": {"const": "json_object"}}}'},
+            Needs(json_schema=True),
+            id="schema",
+        ),
         pytest.param({"response_format_json": '{"type": "text"}'}, Needs(), id="text-format"),
     ],
 )

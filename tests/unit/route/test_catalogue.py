@@ -43,6 +43,25 @@ def test_what_a_deployment_may_say_besides():
     assert (deployment.environments, deployment.context_fallbacks) == (frozenset({"production"}), ("big*",))
 
 
+@pytest.mark.parametrize(
+    ("kind", "said", "json_mode", "json_schema"),
+    [
+        ("openai", {}, True, True),
+        ("google", {}, True, True),
+        ("ollama", {}, True, True),
+        ("anthropic", {}, False, True),
+        ("anthropic", {"json_mode": True}, True, True),
+        ("openai", {"json_mode": False}, False, False),
+        ("openai", {"json_mode": False, "json_schema": True}, False, True),
+        ("openai", {"json_schema": False}, True, False),
+    ],
+)
+def test_which_json_a_deployment_answers_in(kind, said, json_mode, json_schema):
+    content = changed(**said) | {"providers": {"me": GOOD["providers"]["me"] | {"kind": kind}}}
+    (deployment,) = parse(content, source="x").deployments
+    assert (deployment.json_mode, deployment.json_schema) == (json_mode, json_schema)
+
+
 def test_without_a_version_the_content_is_it():
     unversioned = {k: v for k, v in GOOD.items() if k != "version"}
     other = unversioned | {"tenants": {}}

@@ -15,7 +15,7 @@ from tests.unit.route.cases import route as routed
 
 CHEAP = deployment("cheap", "p1", "1", tools=False)
 MIDDLE = deployment("middle", "p2", "2", vision=True)
-DEAR = deployment("dear", "p3", "3", json_mode=False, context_tokens=1_000_000, max_output_tokens=64_000)
+DEAR = deployment("dear", "p3", "3", json_mode=False, json_schema=False, context_tokens=1_000_000, max_output_tokens=64_000)
 FREE_OF_PRICE = deployment("unpriced", "p4", None)
 VECTORS = deployment("vectors", "p1", "1", operations=frozenset({Operation.EMBEDDINGS}))
 ALL = (DEAR, VECTORS, FREE_OF_PRICE, CHEAP, MIDDLE)
@@ -59,6 +59,7 @@ def test_what_can_take_the_request(changes, expected):
     [
         pytest.param(Needs(tools=True), ["middle", "dear", "unpriced"], id="tools"),
         pytest.param(Needs(json_mode=True), ["cheap", "middle", "unpriced"], id="json"),
+        pytest.param(Needs(json_schema=True), ["cheap", "middle", "unpriced"], id="schema"),
         pytest.param(Needs(vision=True), ["middle"], id="images"),
         pytest.param(Needs(vision=True, json_mode=True), ["middle"], id="images-and-json"),
     ],
@@ -183,6 +184,17 @@ def test_unroutable(request_, deployments, kind, told, retryable):
     assert (outcome.kind, outcome.retryable) == (kind, retryable)
     assert told in outcome.message
     assert set(outcome.excluded) <= {d.name for d in deployments}
+
+
+def test_a_json_object_goes_where_there_is_such_a_mode_and_is_rejected_where_there_is_none():
+    schemas_only = deployment("claude", "p5", "0.1", json_mode=False)
+    wanted = classified(needs=Needs(json_mode=True))
+    assert names(routed(wanted, (schemas_only, MIDDLE))) == ["middle"]
+    assert names(routed(classified(needs=Needs(json_schema=True)), (schemas_only, MIDDLE))) == ["claude", "middle"]
+    outcome = routed(wanted, (schemas_only,))
+    assert isinstance(outcome, Unroutable)
+    told = "no deployment can take this request: claude: does not have a JSON mode (`json_object`)"
+    assert (outcome.kind, outcome.message) == ("unsupported", f"{told}; ask for a `json_schema`, which it takes")
 
 
 def test_every_deployment_that_was_asked_is_told_about():
