@@ -7,12 +7,11 @@ usage, the reasons of a blocked answer, RetryInfo, and embeddings of many texts 
 import time
 from urllib.parse import urlsplit
 
-from processors.providers import exchange
 from processors.providers.contract import Completion, Failed, OnChunk, ProviderCall
 from processors.providers.google_errors import refusal_in
 from processors.providers.google_stream import ContentFold
 from processors.providers.google_wire import from_wire, to_wire
-from processors.providers.http_call import ERRORS, HttpCall, interpret
+from processors.providers.http_call import HttpCall
 from processors.providers.sessions import Session
 from processors.providers.sse import Events
 from schemas.calls import Failure
@@ -35,25 +34,11 @@ class Google:
 
     async def complete(self, call: ProviderCall, *, timeout_s: float, on_chunk: OnChunk | None = None) -> Completion | Failed:
         """See `Adapter.complete`."""
-        return await exchange.run(
-            self._name,
-            call,
-            self._make,
-            timeout_s=timeout_s,
-            on_chunk=on_chunk,
-            errors=ERRORS,
-            interpret=lambda error: interpret(error, self._name),
-        )
+        return await self._http.run(call, self._make, timeout_s=timeout_s, on_chunk=on_chunk)
 
     async def probe(self, *, timeout_s: float) -> RateLimits | Failure | None:
         """See `Adapter.probe`: a list of models."""
-        return await exchange.look(
-            self._name,
-            lambda: self._http.look(f"{self._address}/models?pageSize=1"),
-            timeout_s=timeout_s,
-            errors=ERRORS,
-            interpret=lambda error: interpret(error, self._name),
-        )
+        return await self._http.probe(f"{self._address}/models?pageSize=1", timeout_s=timeout_s)
 
     async def close(self) -> None:
         await self._http.session.close()

@@ -1,4 +1,4 @@
-"""One POST of JSON over aiohttp, for providers whose wire we speak ourselves."""
+"""Posts of JSON over aiohttp, for providers whose wire we speak ourselves."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -7,12 +7,14 @@ from typing import Any, TypeVar
 import aiohttp
 import orjson
 
-from processors.providers.contract import Completion, Failed, OnChunk
+from processors.providers import exchange
+from processors.providers.contract import Completion, Failed, OnChunk, ProviderCall
 from processors.providers.failures import broken, given_up
 from processors.providers.sessions import Session, pieces, read
 from processors.providers.shape import parse, refuse_page
 from processors.providers.streaming import Decoder, Fold, fold_stream
 from schemas.calls import Failure
+from schemas.health import RateLimits
 
 ERRORS = (aiohttp.ClientError,)
 
@@ -49,7 +51,21 @@ class HttpCall:
             reply = await read(response)
             return parse(reply) if response.status == 200 else self._refused(response, reply)
 
-    async def look(self, url: str) -> Failure | None:
+    async def run(
+        self, call: ProviderCall, make: exchange.Make, *, timeout_s: float, on_chunk: OnChunk | None
+    ) -> Completion | Failed:
+        """What `make` makes of the call by `ask` or `stream`: see `exchange.run`."""
+        return await exchange.run(
+            self.provider, call, make, timeout_s=timeout_s, on_chunk=on_chunk, errors=ERRORS, interpret=self._interpret
+        )
+
+    async def probe(self, url: str, *, timeout_s: float) -> RateLimits | Failure | None:
+        """What a GET without billing tells: see `exchange.look`."""
+        return await exchange.look(
+            self.provider, lambda: self._look(url), timeout_s=timeout_s, errors=ERRORS, interpret=self._interpret
+        )
+
+    async def _look(self, url: str) -> Failure | None:
         """The trouble that a GET without billing meets; None when it is answered. Raises what aiohttp raises."""
         async with self.session.get(url, headers=self.headers) as response:
             reply = await read(response)
@@ -82,8 +98,11 @@ class HttpCall:
                 on_chunk=on_chunk,
                 started=started,
                 errors=ERRORS,
-                interpret=lambda error: interpret(error, self.provider),
+                interpret=self._interpret,
             )
+
+    def _interpret(self, error: Exception) -> Failure:
+        return interpret(error, self.provider)
 
     def _refused(self, response: aiohttp.ClientResponse, body: bytes) -> Failed:
         try:

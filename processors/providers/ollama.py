@@ -6,9 +6,8 @@ thousand tokens would be cut without a word, and no `keep_alive`. Who wants it n
 
 import time
 
-from processors.providers import exchange
 from processors.providers.contract import Completion, Failed, OnChunk, ProviderCall
-from processors.providers.http_call import ERRORS, HttpCall, interpret
+from processors.providers.http_call import HttpCall
 from processors.providers.ollama_stream import LineFold
 from processors.providers.ollama_wire import from_wire, refusal_in, to_wire
 from processors.providers.sessions import Session
@@ -33,25 +32,11 @@ class Ollama:
 
     async def complete(self, call: ProviderCall, *, timeout_s: float, on_chunk: OnChunk | None = None) -> Completion | Failed:
         """See `Adapter.complete`."""
-        return await exchange.run(
-            self._name,
-            call,
-            self._make,
-            timeout_s=timeout_s,
-            on_chunk=on_chunk,
-            errors=ERRORS,
-            interpret=lambda error: interpret(error, self._name),
-        )
+        return await self._http.run(call, self._make, timeout_s=timeout_s, on_chunk=on_chunk)
 
     async def probe(self, *, timeout_s: float) -> RateLimits | Failure | None:
         """See `Adapter.probe`: a list of models."""
-        return await exchange.look(
-            self._name,
-            lambda: self._http.look(f"{self._address}/api/tags"),
-            timeout_s=timeout_s,
-            errors=ERRORS,
-            interpret=lambda error: interpret(error, self._name),
-        )
+        return await self._http.probe(f"{self._address}/api/tags", timeout_s=timeout_s)
 
     async def close(self) -> None:
         await self._http.session.close()

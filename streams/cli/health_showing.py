@@ -18,6 +18,7 @@ from streams.cli import screen
 from streams.cli.exits import ExitCode
 from streams.cli.reading import Reader, Record, broker_errors, open_reader
 from streams.cli.wire import open_serde
+from streams.edge.operations_health import told
 from streams.target import find_target
 
 if TYPE_CHECKING:
@@ -154,25 +155,7 @@ def as_data(known: Known, *, now: datetime) -> dict[str, Any]:
 
 
 def _rows(known: Known, now: datetime) -> list[tuple[str, Mapping[str, Any]]]:
-    return [(name, _row(health, now)) for name, health in sorted(known.deployments.items())]
-
-
-def _row(health: DeploymentHealth, now: datetime) -> Mapping[str, Any]:
-    p50_ms, p95_ms, p99_ms = health.recent.quantile_ms(0.5, 0.95, 0.99)
-    return {
-        "circuit": health.circuit(now),
-        "opened_by": health.opened_by,
-        "down_since": health.down_since,
-        "limited": health.limited(now),
-        "success_rate": health.recent.success_rate,
-        "p50_ms": p50_ms,
-        "p95_ms": p95_ms,
-        "p99_ms": p99_ms,
-        "in_flight": health.busy(now),
-        "headroom": health.headroom(now),
-        "traffic_at": health.traffic_at,
-        "probed_at": health.probed_at,
-    }
+    return [(name, told(health, now, whole=True)) for name, health in sorted(known.deployments.items())]
 
 
 def _percent(share: float | None) -> str:
