@@ -1,17 +1,18 @@
-"""The body of an upload, `multipart/form-data` (RFC 7578), taken apart as it comes: no more is held than a boundary's length.
+"""The body of an upload, `multipart/form-data` (RFC 7578), taken apart as it comes by `python-multipart`.
 
-Pure: bytes in, pieces out.
+Pure: bytes in, pieces out. No more is held than a boundary's length and a field that is no file.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from email.message import Message
+
+from python_multipart.exceptions import FormParserError
+from python_multipart.multipart import MultipartParser, parse_options_header
 
 from processors.api.bad_request import BadRequest
 
 MAX_FIELD_BYTES = 65_536
-_MAX_HEADER_BYTES = 16_384
 _MAX_BOUNDARY_CHARS = 70
+_NEEDED = "every part of the body needs `Content-Disposition: form-data; name=...`"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,100 +45,90 @@ def boundary_of(content_type: str) -> bytes:
     >>> boundary_of('multipart/form-data; boundary="x y"')
     b'x y'
     """
-    message = _headers(f"content-type: {content_type}")
-    boundary = message.get_boundary()
-    if message.get_content_type() != "multipart/form-data" or not boundary or len(boundary) > _MAX_BOUNDARY_CHARS:
+    kind, options = parse_options_header(content_type.encode("latin-1", "replace"))
+    boundary = options.get(b"boundary", b"")
+    if kind != b"multipart/form-data" or not 0 < len(boundary) <= _MAX_BOUNDARY_CHARS:
         raise BadRequest("the body must be multipart/form-data, with the fields `file` and `purpose`")
-    return boundary.encode()
+    return boundary
 
 
 class Form:
-    """Takes the body in any pieces; `end` says whether it was whole."""
+    """Takes the body in any pieces; `end` says whether it was whole. After an error it is of no use."""
 
     def __init__(self, boundary: bytes) -> None:
-        self._delimiter = b"\r\n--" + boundary
-        self._rest = b"\r\n"  # the first boundary has no line before it
-        self._read = self._preamble
+        self._parser = MultipartParser(
+            boundary,
+            {
+                "on_part_begin": self._part_begins,
+                "on_header_field": self._header_name,
+                "on_header_value": self._header_value,
+                "on_header_end": self._header_ends,
+                "on_headers_finished": self._headers_end,
+                "on_part_data": self._data,
+                "on_part_end": self._part_ends,
+                "on_end": self._body_ends,
+            },
+        )
+        self._pieces: list[Piece] = []
+        self._ended = False
+        self._name = self._value = self._disposition = b""
         self._field: str | None = None
-        self._value = b""
+        """The name of the field that is being read; None in a file."""
+        self._held = bytearray()
 
-    def feed(self, data: bytes) -> Iterator[Piece]:
+    def feed(self, data: bytes) -> list[Piece]:
         """What is known by now. Raises BadRequest."""
-        self._rest += data
-        while (pieces := self._read()) is not None:
-            yield from pieces
+        try:
+            self._parser.write(data)
+        except FormParserError as error:
+            raise BadRequest(f"the body is no multipart/form-data: {error}") from error
+        pieces, self._pieces = self._pieces, []
+        return pieces
 
     def end(self) -> None:
         """Raises BadRequest when the last boundary has not come."""
-        if self._read != self._nothing:
+        if not self._ended:
             raise BadRequest("the body ends before its last boundary")
 
-    def _preamble(self) -> list[Piece] | None:
-        before, found, after = self._rest.partition(self._delimiter)
-        if not found:
-            self._rest = before[-len(self._delimiter) :]
-            return None
-        self._rest, self._read = after, self._boundary
-        return []
+    def _part_begins(self) -> None:
+        self._name = self._value = self._disposition = b""
 
-    def _boundary(self) -> list[Piece] | None:
-        """What follows a boundary: two hyphens after the last one, else the end of the line."""
-        if self._rest.startswith(b"--"):
-            self._rest, self._read = b"", self._nothing
-            return []
-        line, found, after = self._rest.partition(b"\r\n")
-        if not found and len(line) <= len(self._delimiter):
-            return None
-        if line.strip(b" \t"):
-            raise BadRequest("the body's boundary is followed by something else")
-        self._rest, self._read = after, self._head
-        return []
+    def _header_name(self, data: bytes, start: int, end: int) -> None:
+        self._name += data[start:end]
 
-    def _head(self) -> list[Piece] | None:
-        head, found, after = self._rest.partition(b"\r\n\r\n")
-        if len(head) > _MAX_HEADER_BYTES:
-            raise BadRequest("the headers of a part of the body are too long")
-        if not found:
-            return None
-        message = _headers(head.decode("utf-8", "replace"))
-        name = message.get_param("name", header="content-disposition")
-        if message.get_content_disposition() != "form-data" or not isinstance(name, str):
-            raise BadRequest("every part of the body needs `Content-Disposition: form-data; name=...`")
-        self._rest, self._read = after, self._body
-        filename = message.get_filename()
-        self._field, self._value = (name, b"") if filename is None else (None, b"")
-        return [] if filename is None else [FileBegins(name, filename)]
+    def _header_value(self, data: bytes, start: int, end: int) -> None:
+        self._value += data[start:end]
 
-    def _body(self) -> list[Piece] | None:
-        data, found, after = self._rest.partition(self._delimiter)
-        if not found:
-            # The end of what there is may be the beginning of a boundary.
-            keep = len(self._delimiter) - 1
-            data, self._rest = self._rest[:-keep], self._rest[-keep:]
-            self._add(data)
-            return [FileData(data)] if data and self._field is None else None
-        self._rest, self._read = after, self._boundary
-        self._add(data)
+    def _header_ends(self) -> None:
+        if self._name.lower() == b"content-disposition":
+            self._disposition = self._value
+        self._name = self._value = b""
+
+    def _headers_end(self) -> None:
+        kind, options = parse_options_header(self._disposition)
+        name, filename = options.get(b"name"), options.get(b"filename")
+        if kind != b"form-data" or name is None:
+            raise BadRequest(_NEEDED)
+        self._field = _text(name) if filename is None else None
+        self._held.clear()
+        if filename is not None:
+            self._pieces.append(FileBegins(_text(name), _text(filename)))
+
+    def _data(self, data: bytes, start: int, end: int) -> None:
         if self._field is None:
-            return [FileData(data)] if data else []
-        return [Field(self._field, self._value.decode("utf-8", "replace"))]
-
-    def _add(self, data: bytes) -> None:
-        if self._field is None:
+            self._pieces.append(FileData(data[start:end]))
             return
-        self._value += data
-        if len(self._value) > MAX_FIELD_BYTES:
+        self._held += data[start:end]
+        if len(self._held) > MAX_FIELD_BYTES:
             raise BadRequest(f"the field `{self._field[:60]}` is longer than {MAX_FIELD_BYTES:,} bytes", self._field[:60])
 
-    def _nothing(self) -> list[Piece] | None:
-        self._rest = b""  # an epilogue is passed over
-        return None
+    def _part_ends(self) -> None:
+        if self._field is not None:
+            self._pieces.append(Field(self._field, _text(self._held)))
+
+    def _body_ends(self) -> None:
+        self._ended = True
 
 
-def _headers(text: str) -> Message:
-    message = Message()
-    for line in text.split("\r\n"):
-        name, found, value = line.partition(":")
-        if found:
-            message[name.strip()] = value.strip()
-    return message
+def _text(raw: bytes | bytearray) -> str:
+    return raw.decode("utf-8", "replace")

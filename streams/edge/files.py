@@ -1,6 +1,7 @@
 """OpenAI's paths for files: uploaded into the log, listed, read back, deleted."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
@@ -31,6 +32,7 @@ from streams.publisher import Outgoing
 from streams.runtime import Runtime
 
 log = structlog.get_logger(__name__)
+logging.getLogger("python_multipart").setLevel(logging.CRITICAL)  # what is wrong with a body is told to its sender
 
 _MOST_LISTED = 10_000
 _PUBLISH_WITHIN_S = 20.0
