@@ -8,7 +8,6 @@
 """
 
 import asyncio
-import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, aclosing
 from dataclasses import dataclass, replace
@@ -20,18 +19,15 @@ import structlog
 from processors.api import batch_output as output
 from processors.api.batch_lines import MAX_LINES, BadLine, Line, LineReader, Terms
 from processors.api.batch_split import Splitter
-from processors.api.batch_tally import Pieces, Tally, ended
-from processors.api.files_shape import BATCH_OUTPUT, KEPT_FOR
-from schemas.batches import BatchChanged, BatchProblem, BatchState, BatchStatus
+from processors.api.batch_tally import Tally
+from schemas.batches import BatchProblem, BatchState, BatchStatus
 from schemas.errors import MalformedRecord
-from schemas.files import StoredFile
 from schemas.outcomes import InferenceResponse
 from schemas.requests import InferenceRequest
 from streams import clock, topics
-from streams.edge.batch_index import batch_key
-from streams.edge.files_log import FileIncomplete, FileLog, file_key
+from streams.edge.batch_writing import BatchWriter, Ledger
+from streams.edge.files_log import FileIncomplete, FileLog
 from streams.ids import new_id
-from streams.placement import partition_of
 from streams.publisher import Outgoing
 from streams.runtime import Runtime
 
@@ -41,8 +37,6 @@ CANCELLED_WITHIN = timedelta(minutes=10)
 """How long a cancelled batch waits for what is under way."""
 EXPIRED_WITHIN = timedelta(seconds=30)
 """How long after its window a batch waits for what the pipeline says of the lines under way."""
-_WRITE_EVERY_S = 2.0
-_WRITE_AT_BYTES = 256 * 1024
 _LOOK_EVERY_S = 1.0
 _TURN = 32
 _MOST_PROBLEMS = 50
@@ -60,12 +54,6 @@ class Answers(Protocol):
     ) -> AbstractAsyncContextManager[None]: ...
 
 
-class Ledger(Protocol):
-    """What a batch asks of `BatchLedger`."""
-
-    async def commit(self, records: list[Outgoing]) -> None: ...
-
-
 @dataclass(frozen=True, slots=True)
 class Means:
     """What batches are carried out with."""
@@ -81,16 +69,13 @@ class BatchRun:
     def __init__(self, state: BatchState, means: Means, ledger: Ledger) -> None:
         self._state = state
         self._runtime, self._files, self._answers = means.runtime, means.files, means.answers
-        self._ledger = ledger
+        self._writer = BatchWriter(state, means.runtime, means.files, ledger)
         self._requests = means.runtime.serde.of(InferenceRequest)
-        self._changes = means.runtime.serde.of(BatchChanged)
         self._most = means.runtime.settings.batch_in_flight
-        self._tally = Tally.of(state)
         self._under_way: dict[int, Line] = {}
         self._early: dict[int, InferenceResponse] = {}
         self._news = asyncio.Event()
         self._cancelled_at: datetime | None = None
-        self._written_s = time.monotonic()
 
     def cancel(self, asked_at: datetime) -> None:
         """Ask no more lines; those under way may finish."""
@@ -109,7 +94,7 @@ class BatchRun:
                 "batch_input_incomplete", batch_id=state.batch_id, error=str(error), next_step="check ai.files' retention"
             )
             await self._fail([BatchProblem("invalid_file", "the log no longer has the input file: upload it again")])
-        log.info("batch_ended", batch_id=state.batch_id, tenant=state.tenant, status=self._state.status.value)
+        log.info("batch_ended", batch_id=state.batch_id, tenant=state.tenant, status=self._writer.state.status.value)
 
     async def give_up(self) -> None:
         """End a batch that a defect stops: another try would meet the same. What was answered is kept."""
@@ -144,14 +129,16 @@ class BatchRun:
     async def _carry_out(self) -> None:
         state = self._state
         begins = state.status is BatchStatus.VALIDATING
-        self._tally = Tally.of(replace(state, status=BatchStatus.IN_PROGRESS, in_progress_at=clock.now()) if begins else state)
+        if begins:
+            state = replace(state, status=BatchStatus.IN_PROGRESS, in_progress_at=clock.now())
+        self._writer.tally = Tally.of(state)
         async with self._answers.following(state.batch_id, state.tenant, state.positions, self._take):
             if begins:
                 await self._write()
             async for line in self._lines():
                 if not self._tally.settled(line.number):
                     await self._settle_or_ask(line)
-                if self._tally.held_bytes >= _WRITE_AT_BYTES:
+                if self._writer.is_full:
                     await self._write()
             while self._under_way and not self._waited_enough():
                 await self._wait()
@@ -209,9 +196,12 @@ class BatchRun:
         except TimeoutError:
             pass
         self._news.clear()
-        due = time.monotonic() - self._written_s >= _WRITE_EVERY_S
-        if self._tally.held_bytes >= _WRITE_AT_BYTES or (due and self._tally.held_bytes):
+        if self._writer.is_due:
             await self._write()
+
+    @property
+    def _tally(self) -> Tally:
+        return self._writer.tally
 
     @property
     def _may_ask(self) -> bool:
@@ -234,56 +224,16 @@ class BatchRun:
         await self._end(BatchStatus.EXPIRED if self._tally.state.expired else BatchStatus.COMPLETED)
 
     async def _end(self, status: BatchStatus) -> None:
-        """Write what is left, and make the files known that hold something."""
-        pieces = self._tally.take(self._answers.positions)
-        now = clock.now()
         cancelled_at = self._cancelled_at if status is BatchStatus.CANCELLED else None
-        self._state = state = ended(self._tally.state, status, now, cancelled_at)
-        files = [
-            self._stored(state.output_file_id, "output", state.output_bytes, state.output_parts, now),
-            self._stored(state.error_file_id, "error", state.error_bytes, state.error_parts, now),
-        ]
-        known = [
-            Outgoing(topics.BATCHES, file_key(file.tenant, file.file_id), self._changes.encode(BatchChanged(file=file)))
-            for file in files
-            if file is not None
-        ]
-        await self._ledger.commit([*self._pieces(*pieces), *known, await self._record(state)])
+        await self._writer.end(status, self._answers.positions, cancelled_at)
 
     async def _fail(self, problems: list[BatchProblem]) -> None:
         self._tally.state = replace(self._tally.state, problems=tuple(problems))
         await self._end(BatchStatus.FAILED)
 
     async def _write(self) -> None:
-        """Write down what has been settled, and from where on answers have yet to be read."""
         # An answer whose line has not been come to is in no file: whoever goes on from here must meet it again.
-        positions = self._state.positions if self._early else self._answers.positions
-        pieces = self._tally.take(positions)
-        self._written_s = time.monotonic()
-        self._state = self._tally.state
-        await self._ledger.commit([*self._pieces(*pieces), await self._record(self._state)])
-
-    def _pieces(self, answers: Pieces, errors: Pieces) -> list[Outgoing]:
-        ids = (self._tally.state.output_file_id, self._tally.state.error_file_id)
-        return [
-            self._files.piece(self._state.tenant, file_id, pieces.first + n, data)
-            for file_id, pieces in zip(ids, (answers, errors), strict=True)
-            for n, data in enumerate(pieces.data)
-            if file_id is not None
-        ]
-
-    def _stored(self, file_id: str | None, kind: str, size: int, parts: int, now: datetime) -> StoredFile | None:
-        if file_id is None:
-            return None
-        after_s = self._state.output_expires_after_s
-        until = now + (KEPT_FOR if after_s is None else timedelta(seconds=after_s))
-        name = f"{self._state.batch_id}_{kind}.jsonl"
-        return StoredFile(file_id, self._state.tenant, name, BATCH_OUTPUT, size, parts, created_at=now, expires_at=until)
-
-    async def _record(self, state: BatchState) -> Outgoing:
-        key = batch_key(state.tenant, state.batch_id)
-        partition = partition_of(key, await self._runtime.publisher.partitions(topics.BATCHES))
-        return Outgoing(topics.BATCHES, key, self._changes.encode(BatchChanged(state)), partition=partition)
+        await self._writer.write(self._writer.state.positions if self._early else self._answers.positions)
 
     async def _lines(self) -> AsyncGenerator[Line | BadLine, None]:
         """All lines of the input that are not blank, in their order, in turns with whatever else this process does."""

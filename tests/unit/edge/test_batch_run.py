@@ -20,7 +20,7 @@ from schemas.calls import Output, Usage
 from schemas.outcomes import ErrorInfo, InferenceResponse, ResponseStatus
 from schemas.requests import InferenceRequest
 from streams import topics
-from streams.edge import batch_run
+from streams.edge import batch_run, batch_writing
 from tests.unit.edge.batch_log import (
     Answer,
     Crash,
@@ -66,7 +66,7 @@ async def test_every_line_is_answered_in_the_shape_of_its_path() -> None:
 
 
 async def test_what_is_written_and_how_far_the_batch_has_come_are_one_transaction() -> None:
-    with patch.object(batch_run, "_WRITE_AT_BYTES", 1_500):
+    with patch.object(batch_writing, "_WRITE_AT_BYTES", 1_500):
         edge, _ = await carried_out(lines_of(40))
     assert len(edge.ledger.transactions) > 5
     assert all(transaction[-1] == topics.BATCHES for transaction in edge.ledger.transactions)
@@ -286,7 +286,7 @@ async def test_every_line_once_wherever_processes_die(
     count: int, crashes: list[tuple[int, bool]], window: int, seed: int, write_at_bytes: int
 ) -> None:
     """A step is a request or a transaction; one that a process dies in stands in the log, or does not."""
-    with patch.object(batch_run, "_WRITE_AT_BYTES", write_at_bytes):
+    with patch.object(batch_writing, "_WRITE_AT_BYTES", write_at_bytes):
         async with asyncio.timeout(30):
             await carried_out_with_crashes(count, crashes, window, seed)
 
