@@ -3,14 +3,17 @@
 import contextlib
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable
+from datetime import datetime
 from typing import Any
 
 import structlog
 
 from schemas.cancellation import CancelRequested
 from schemas.errors import RecordError
+from schemas.serde import Codec
 from streams import topics
 from streams.follower import Follower
+from streams.publisher import Outgoing
 from streams.runtime import Runtime
 
 log = structlog.get_logger(__name__)
@@ -22,6 +25,11 @@ _FETCH_MS = 500
 
 OnCancelled = Callable[[str, str], None]
 """Is told tenant and request id."""
+
+
+def cancellation(codec: Codec[CancelRequested], tenant: str, request_id: str, asked_at: datetime) -> Outgoing:
+    """The record that cancels a request. One of a request that is answered, or that nobody knows, changes nothing."""
+    return Outgoing(topics.CANCELLATIONS, f"{tenant}/{request_id}", codec.encode(CancelRequested(request_id, tenant, asked_at)))
 
 
 class Cancellations:

@@ -1,6 +1,7 @@
 """The lines that a batch writes: one for each line of its input, in its file of answers or in its file of errors.
 
-Source of the shapes: OpenAI's API reference, "Batch", "The request output object"; its Batch guide for `batch_expired`.
+Source of the shapes: OpenAI's API reference, "Batch", "The request output object"; `BatchRequestOutputError` of its OpenAPI
+document for `batch_expired` and `batch_cancelled`.
 """
 
 from dataclasses import dataclass
@@ -13,11 +14,13 @@ from processors.api.named import Named
 from processors.api.openai_response import as_base64, completion
 from processors.api.refusals import refusal_of
 from processors.api.responses_response import Answering
+from processors.dispatch.answers import CANCELLED as WITHDRAWN
 from schemas.calls import Output, Usage
 from schemas.outcomes import ErrorInfo, InferenceResponse, ResponseStatus
 from schemas.requests import Operation
 
 EXPIRED = "batch_expired"
+CANCELLED = "batch_cancelled"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +33,12 @@ class Written:
     usage: Usage | None = None
 
 
-def answered(line: Line, response: InferenceResponse, endpoint: str) -> Written:
+def answered(line: Line, response: InferenceResponse, endpoint: str, *, batch_cancelled: bool = False) -> Written:
     """What a final response comes to."""
     if response.status is ResponseStatus.EXPIRED:
         return expired(line)
+    if batch_cancelled and response.error is not None and response.error.kind == WITHDRAWN.kind:
+        return cancelled(line)
     if response.status in {ResponseStatus.OK, ResponseStatus.FALLBACK}:
         return Written(_line(line, _told(line, 200, _body(line, response, endpoint))), usage=response.usage)
     unsaid = ErrorInfo("server_error", "the request failed and nobody said why", retryable=True)
@@ -44,6 +49,11 @@ def answered(line: Line, response: InferenceResponse, endpoint: str) -> Written:
 def expired(line: Line) -> Written:
     """A line that was not answered within the batch's window."""
     return failed(line, EXPIRED, "This request could not be executed before the completion window expired.", expired=True)
+
+
+def cancelled(line: Line) -> Written:
+    """A line that was not answered before its batch was cancelled."""
+    return failed(line, CANCELLED, "This request was not answered before the batch was cancelled.")
 
 
 def failed(line: Line | BadLine, code: str, message: str, *, expired: bool = False) -> Written:

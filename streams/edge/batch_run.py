@@ -5,10 +5,13 @@
 3. Nothing is asked before it is written down from where in ai.responses the answers are found, and before those that stand there
    already have been read.
 4. A few lines are under way at once. What is wished and what is over (a cancel, the window) is looked at before each line.
+5. A cancelled batch asks no more, cancels the lines under way, and waits for what becomes of them: its files say what the log
+   says. Whoever had the batch before may have asked a few lines and died before writing so. They are the first ones without an
+   answer, no more than are under way at once: these are cancelled too, and asked again, so that each has an answer to wait for.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, aclosing
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -17,14 +20,16 @@ from typing import Protocol
 import structlog
 
 from processors.api import batch_output as output
-from processors.api.batch_lines import MAX_LINES, BadLine, Line, LineReader, Terms
+from processors.api.batch_lines import MAX_LINES, BadLine, Line, LineReader, Terms, line_id
 from processors.api.batch_split import Splitter
 from processors.api.batch_tally import Tally
 from schemas.batches import BatchProblem, BatchState, BatchStatus
+from schemas.cancellation import CancelRequested
 from schemas.errors import MalformedRecord
 from schemas.outcomes import InferenceResponse
 from schemas.requests import InferenceRequest
 from streams import clock, topics
+from streams.cancellations import cancellation
 from streams.edge.batch_writing import BatchWriter, Ledger
 from streams.edge.files_log import FileIncomplete, FileLog
 from streams.ids import new_id
@@ -33,8 +38,6 @@ from streams.runtime import Runtime
 
 log = structlog.get_logger(__name__)
 
-CANCELLED_WITHIN = timedelta(minutes=10)
-"""How long a cancelled batch waits for what is under way."""
 EXPIRED_WITHIN = timedelta(seconds=30)
 """How long after its window a batch waits for what the pipeline says of the lines under way."""
 _LOOK_EVERY_S = 1.0
@@ -71,14 +74,17 @@ class BatchRun:
         self._runtime, self._files, self._answers = means.runtime, means.files, means.answers
         self._writer = BatchWriter(state, means.runtime, means.files, ledger)
         self._requests = means.runtime.serde.of(InferenceRequest)
+        self._cancellations = means.runtime.serde.of(CancelRequested)
         self._most = means.runtime.settings.batch_in_flight
         self._under_way: dict[int, Line] = {}
         self._early: dict[int, InferenceResponse] = {}
+        self._asked = 0
+        self._withdrawn: set[int] = set()
         self._news = asyncio.Event()
         self._cancelled_at: datetime | None = None
 
     def cancel(self, asked_at: datetime) -> None:
-        """Ask no more lines; those under way may finish."""
+        """Ask no more lines, and cancel those under way."""
         self._cancelled_at = self._cancelled_at or asked_at
         self._news.set()
 
@@ -140,14 +146,13 @@ class BatchRun:
                     await self._settle_or_ask(line)
                 if self._writer.is_full:
                     await self._write()
-            while self._under_way and not self._waited_enough():
+            while self._under_way and clock.now() < state.expires_at + EXPIRED_WITHIN:
+                await self._withdraw()
                 await self._wait()
-        if self._cancelled_at is None or self._tally.state.status is BatchStatus.FINALIZING:
-            for line in self._under_way.values():
-                self._tally.settle(line.number, output.expired(line))
-            await self._finish()
-        else:
-            await self._end(BatchStatus.CANCELLED)
+        cancelled = self._cancelled_at is not None and self._tally.state.status is not BatchStatus.FINALIZING
+        for asked in self._under_way.values():
+            self._tally.settle(asked.number, output.cancelled(asked) if cancelled else output.expired(asked))
+        await (self._end(BatchStatus.CANCELLED) if cancelled else self._finish())
 
     async def _settle_or_ask(self, line: Line | BadLine) -> None:
         if isinstance(line, BadLine):
@@ -155,15 +160,29 @@ class BatchRun:
             return
         while self._may_ask and len(self._under_way) >= self._most:
             await self._wait()
+        left_out = self._cancelled_at is not None and not self._may_be_asked(line.number)
+        await self._withdraw(*(() if left_out else (line.number,)))
         if (response := self._early.pop(line.number, None)) is not None:
             self._answered(line, response)
-        elif self._cancelled_at is not None:
-            if line.number <= self._tally.state.published:
-                self._under_way[line.number] = line  # whoever had the batch before has asked it
+        elif left_out:
+            self._tally.settle(line.number, output.cancelled(line))
         elif self._expired:
             self._tally.settle(line.number, output.expired(line))
         else:
             await self._ask(line)
+
+    def _may_be_asked(self, number: int) -> bool:
+        """Whether a line without an answer, that this run has not asked, may have been asked by another."""
+        inherited = self._state.status is not BatchStatus.VALIDATING and self._asked < self._most
+        return number not in self._early and (inherited or number <= self._tally.state.published)
+
+    async def _withdraw(self, *numbers: int) -> None:
+        """Cancel these lines and those under way, each once, if the batch is; with how far it has come, in one transaction."""
+        if (asked_at := self._cancelled_at) is None or not (new := {*numbers, *self._under_way} - self._withdrawn):
+            return
+        self._withdrawn |= new
+        batch_id, tenant = self._state.batch_id, self._state.tenant
+        await self._write(cancellation(self._cancellations, tenant, line_id(batch_id, n), asked_at) for n in sorted(new))
 
     async def _ask(self, line: Line) -> None:
         try:
@@ -172,6 +191,7 @@ class BatchRun:
             self._tally.settle(line.number, output.failed(line, "request_too_large", str(error)))
             return
         self._under_way[line.number] = line
+        self._asked += 1
         self._tally.published(line.number)
         await self._runtime.publisher.send_all([Outgoing(topics.REQUESTS, line.request.tenant, value)])
 
@@ -186,7 +206,8 @@ class BatchRun:
         self._news.set()
 
     def _answered(self, line: Line, response: InferenceResponse) -> None:
-        self._tally.settle(line.number, output.answered(line, response, self._state.endpoint))
+        written = output.answered(line, response, self._state.endpoint, batch_cancelled=self._cancelled_at is not None)
+        self._tally.settle(line.number, written)
 
     async def _wait(self) -> None:
         """Until there is news, for a moment; write down what is due."""
@@ -211,12 +232,6 @@ class BatchRun:
     def _expired(self) -> bool:
         return clock.now() >= self._state.expires_at
 
-    def _waited_enough(self) -> bool:
-        now = clock.now()
-        if self._cancelled_at is not None and now >= self._cancelled_at + CANCELLED_WITHIN:
-            return True
-        return now >= self._state.expires_at + EXPIRED_WITHIN
-
     async def _finish(self) -> None:
         if self._tally.state.status is not BatchStatus.FINALIZING:
             self._tally.state = replace(self._tally.state, status=BatchStatus.FINALIZING, finalizing_at=clock.now())
@@ -231,9 +246,9 @@ class BatchRun:
         self._tally.state = replace(self._tally.state, problems=tuple(problems))
         await self._end(BatchStatus.FAILED)
 
-    async def _write(self) -> None:
+    async def _write(self, more: Iterable[Outgoing] = ()) -> None:
         # An answer whose line has not been come to is in no file: whoever goes on from here must meet it again.
-        await self._writer.write(self._writer.state.positions if self._early else self._answers.positions)
+        await self._writer.write(self._writer.state.positions if self._early else self._answers.positions, more)
 
     async def _lines(self) -> AsyncGenerator[Line | BadLine, None]:
         """All lines of the input that are not blank, in their order, in turns with whatever else this process does."""

@@ -1,7 +1,7 @@
 """What a batch comes to, on its way into the log: pieces of its two files and how far it has come, in one transaction."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Protocol
 
@@ -46,7 +46,7 @@ class BatchWriter:
         """Whether what is held should wait no longer."""
         return self.is_full or (self.tally.held_bytes > 0 and time.monotonic() - self._written_s >= _WRITE_EVERY_S)
 
-    async def write(self, positions: tuple[int, ...], more: Sequence[Outgoing] = ()) -> None:
+    async def write(self, positions: tuple[int, ...], more: Iterable[Outgoing] = ()) -> None:
         """Write down what has been settled, and that answers have yet to be read from `positions` on. `more` goes with it."""
         pieces = self.tally.take(positions)
         self._written_s = time.monotonic()

@@ -12,10 +12,10 @@ from starlette.requests import Request
 from processors.api.refusals import Refusal
 from schemas.cancellation import CancelRequested
 from schemas.requests import InferenceRequest
-from streams import clock, topics
+from streams import clock
+from streams.cancellations import cancellation
 from streams.edge.asking import PUBLISH_WITHIN_S, Asked
 from streams.edge.principal import Refused
-from streams.publisher import Outgoing
 from streams.runtime import Runtime
 
 log = structlog.get_logger(__name__)
@@ -27,7 +27,7 @@ _DRAIN, _CANCEL = "drain", "cancel"
 
 
 class Cancelling:
-    """Publishes cancellations. One of a request that is answered, or that nobody knows, changes nothing."""
+    """Publishes cancellations."""
 
     def __init__(self, runtime: Runtime) -> None:
         self._publisher = runtime.publisher
@@ -36,9 +36,8 @@ class Cancelling:
 
     async def cancel(self, tenant: str, request_id: str) -> None:
         """Return when the log has it. Raises KafkaError, TimeoutError."""
-        value = self._codec.encode(CancelRequested(request_id, tenant, clock.now()))
         async with asyncio.timeout(PUBLISH_WITHIN_S):
-            await self._publisher.send_all([Outgoing(topics.CANCELLATIONS, f"{tenant}/{request_id}", value)])
+            await self._publisher.send_all([cancellation(self._codec, tenant, request_id, clock.now())])
 
     def _cancel_soon(self, request: InferenceRequest) -> None:
         """For a client that has left: nobody waits for it."""

@@ -3,6 +3,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -34,8 +35,14 @@ class Edge:
 
     def pids(self) -> list[int]:
         """The processes of the edge that run now."""
-        parts = json.loads((self.data_dir / "stack.json").read_text())["parts"]
-        return [part["pid"] for name, part in parts.items() if name.startswith("edge-")]
+        return [part["pid"] for name, part in self._parts().items() if name.startswith("edge-")]
+
+    def part(self, name: str) -> dict[str, Any]:
+        """What `stack.json` says of one part now."""
+        return self._parts()[name]
+
+    def _parts(self) -> dict[str, Any]:
+        return json.loads((self.data_dir / "stack.json").read_text())["parts"]
 
     def _until_known(self, key: str) -> None:
         """Every process follows the keys by itself: wait until none refuses this one."""

@@ -22,6 +22,8 @@ pytestmark = [pytest.mark.stack, pytest.mark.timeout(240)]
 CHAT: Any = "/v1/chat/completions"
 SLOW = "[[sim in=20 out=10 fault=slow_body:700]]"
 """A call that takes about a second."""
+ENDLESS = "[[sim in=20 out=4000 fault=slow_body:1]]"
+"""A call that ends by itself only at its timeout, and then otherwise."""
 
 
 @pytest.fixture(scope="module")
@@ -109,17 +111,28 @@ def test_a_batch_from_its_upload_to_its_files(client: openai.OpenAI) -> None:
     assert [(error.code, error.line) for error in bad.errors.data or ()] == [("invalid_json_line", 1), ("invalid_json_line", 2)]
 
 
-def test_a_cancelled_batch_keeps_what_was_answered(client: openai.OpenAI) -> None:
-    batch = begun(client, [marked(f"line {n}", SLOW) for n in range(400)])
-    answered = answered_of(client, batch, more_than=0)
-    wished = client.batches.cancel(batch.id)
-    assert wished.status in {"cancelling", "cancelled"}
-    batch = ended(client, wished)
+def test_a_cancelled_batch_cancels_what_is_under_way_and_keeps_what_was_answered(edge: Edge) -> None:
+    with client_of(edge, "cancelled") as client:
+        batch = begun(client, [*(line(f"quick {n}") for n in range(8)), *(marked(f"slow {n}", ENDLESS) for n in range(40))])
+        assert answered_of(client, batch, more_than=7) == 8
+        until(lambda: len({call["request_id"] for call in calls_of(edge, batch)}) > 8)
+        wished = client.batches.cancel(batch.id)
+        assert wished.status in {"cancelling", "cancelled"}
+        batch = ended(client, wished)
+        answers, errors = read(client, batch.output_file_id), read(client, batch.error_file_id)
+        assert client.batches.cancel(batch.id).status == "cancelled"
     assert batch.status == "cancelled"
     assert batch.request_counts is not None
-    assert batch.request_counts.total == 400
-    assert answered <= batch.request_counts.completed == len(read(client, batch.output_file_id)) < 400
-    assert client.batches.cancel(batch.id).status == "cancelled"
+    assert (batch.request_counts.total, batch.request_counts.completed, batch.request_counts.failed) == (48, 8, 40)
+    assert {each["custom_id"] for each in answers} == {f"quick {n}" for n in range(8)}
+    assert Counter(each["custom_id"] for each in errors) == Counter(f"slow {n}" for n in range(40))
+    assert {each["error"]["code"] for each in errors} == {"batch_cancelled"}
+    finals = {each["request_id"]: each for each in records(edge, "responses", "cancelled") if each["final"]}
+    assert finals.keys() == {each["request_id"] for each in records(edge, "requests", "cancelled")}
+    good = {name for name, final in finals.items() if final["error"] is None}
+    assert good == {each["response"]["request_id"] for each in answers}
+    assert {finals[name]["error"]["kind"] for name in finals.keys() - good} == {"cancelled"}, "none has ended by itself"
+    assert edge.penstock("verify", "--wait", "60", "--json", timeout_s=120).json["problems"] == []
 
 
 def test_lists_page_by_themselves(edge: Edge) -> None:
@@ -158,13 +171,13 @@ def test_every_line_once_though_the_edge_is_killed_again_and_again(edge: Edge) -
         batch = begun(client, lines)
     answered = 0
     for number, whom in ((signal.SIGKILL, slice(None)), (signal.SIGTERM, slice(1)), (signal.SIGKILL, slice(1))):
-        answered = patiently(edge, lambda client, so_far=answered: answered_of(client, batch, more_than=so_far))
+        answered = patiently(edge, "killed", lambda client, so_far=answered: answered_of(client, batch, more_than=so_far))
         alive = [pid for pid in edge.pids() if psutil.pid_exists(pid)]
         assert alive
         for pid in alive[whom]:
             os.kill(pid, number)
     assert answered < 300
-    batch = patiently(edge, lambda client: ended(client, batch))
+    batch = patiently(edge, "killed", lambda client: ended(client, batch))
     with client_of(edge, "killed") as client:
         answers, errors = read(client, batch.output_file_id), read(client, batch.error_file_id)
         assert len(list(client.batches.list())) == 1
@@ -174,21 +187,60 @@ def test_every_line_once_though_the_edge_is_killed_again_and_again(edge: Edge) -
     found = edge.penstock("verify", "--wait", "30", "--json", timeout_s=120)
     assert found.json["problems"] == []
     assert found.code == 0
-    assert len({each["request_id"] for each in records(edge, "requests")}) == 301
-    calls = Counter(each["request_id"] for each in records(edge, "costs") if each["kind"] == "CALL")
+    assert len({each["request_id"] for each in records(edge, "requests", "killed")}) == 301
+    calls = Counter(each["request_id"] for each in records(edge, "costs", "killed") if each["kind"] == "CALL")
     assert calls == Counter(each["response"]["request_id"] for each in (*answers, *errors))
 
 
-def records(edge: Edge, what: str) -> list[Any]:
-    return [each["record"] for each in edge.penstock("consume", what, "--tenant", "killed", "--json", timeout_s=120).lines]
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_every_line_once_though_the_broker_is_killed_again_and_again(edge: Edge) -> None:
+    with client_of(edge, "outage") as client:
+        batch = begun(client, [marked(f"line {n}", SLOW) for n in range(200)])
+    for more_than in (20, 90):
+        answered = patiently(edge, "outage", lambda client, least=more_than: answered_of(client, batch, more_than=least))
+        assert answered < 200, "lines are under way"
+        broker = edge.part("kafka")
+        os.kill(broker["pid"], signal.SIGKILL)
+        until(lambda before=broker["restarts"]: edge.part("kafka")["restarts"] > before)
+    batch = patiently(edge, "outage", lambda client: ended(client, batch))
+    with client_of(edge, "outage") as client:
+        answers, errors = read(client, batch.output_file_id), read(client, batch.error_file_id)
+    assert batch.status == "completed"
+    assert Counter(each["custom_id"] for each in answers) == Counter(f"line {n}" for n in range(200))
+    assert errors == []
+    found = edge.penstock("verify", "--wait", "60", "--json", timeout_s=180)
+    assert (found.code, found.json["problems"]) == (0, [])
+    finals = Counter(each["request_id"] for each in records(edge, "responses", "outage") if each["final"])
+    assert finals == Counter(each["response"]["request_id"] for each in answers)
+    assert finals.keys() == {each["request_id"] for each in records(edge, "requests", "outage")}
 
 
-def patiently(edge: Edge, ask: Callable[[openai.OpenAI], Any]) -> Any:
+def records(edge: Edge, what: str, tenant: str) -> list[Any]:
+    return [each["record"] for each in edge.penstock("consume", what, "--tenant", tenant, "--json", timeout_s=120).lines]
+
+
+def calls_of(edge: Edge, batch: Batch) -> list[Any]:
+    """What the provider has seen of a batch."""
+    log = edge.data_dir / "simulator" / "calls.jsonl"
+    calls = [json.loads(text) for text in log.read_bytes().splitlines(keepends=True) if text.endswith(b"\n")]
+    return [call for call in calls if str(call["request_id"]).startswith(f"{batch.id}-")]
+
+
+def until(check: Callable[[], bool]) -> None:
+    """Wait until it holds."""
+    give_up = time.monotonic() + 120
+    while not check():
+        assert time.monotonic() < give_up
+        time.sleep(0.1)
+
+
+def patiently(edge: Edge, tenant: str, ask: Callable[[openai.OpenAI], Any]) -> Any:
     """What `ask` finds, tried until an edge answers again."""
     give_up = time.monotonic() + 120
     while True:
         try:
-            with client_of(edge, "killed") as client:
+            with client_of(edge, tenant) as client:
                 return ask(client)
         except (openai.APIConnectionError, openai.InternalServerError):
             assert time.monotonic() < give_up

@@ -14,9 +14,11 @@ import httpx2
 import openai
 
 from processors.api.batch_lines import number_of
+from processors.dispatch.answers import CANCELLED
 from schemas.batches import BatchChanged, BatchState
+from schemas.cancellation import CancelRequested
 from schemas.deployments import DeploymentCatalogue
-from schemas.outcomes import InferenceResponse
+from schemas.outcomes import InferenceResponse, ResponseStatus
 from schemas.requests import InferenceRequest
 from streams import topics
 from streams.edge.app import edge_app
@@ -53,12 +55,19 @@ class Plan:
 
 
 class Pipeline:
-    """Answers each request once, in any order, a little later."""
+    """Answers each request once, in any order, a little later. One without an answer waits until it is cancelled."""
 
     def __init__(self, log: MemoryLog, answer: Answer, seed: int = 0) -> None:
         self.log, self.answer, self.random = log, answer, random.Random(seed)
         self.seen: list[str] = []
         self.pending: list[InferenceRequest] = []
+        self._cancelled: set[str] = set()
+        self._codec = log.serde.of(CancelRequested)
+        log.followers.append(self._hear)
+
+    def _hear(self, line: Line) -> None:
+        if line.topic == topics.CANCELLATIONS:
+            self._cancelled.add(self._codec.decode(line.value).request_id)
 
     def take(self, request: InferenceRequest) -> Iterable[Any]:
         if request.request_id not in self.seen:
@@ -80,8 +89,12 @@ class Pipeline:
             await asyncio.sleep(0)
             if self.pending and self.random.random() < 0.5:
                 request = self.pending.pop(self.random.randrange(len(self.pending)))
-                if (response := self.answer(request)) is not None:
+                if request.request_id in self._cancelled:
+                    self.log.tell(final(request, status=ResponseStatus.ERROR, error=CANCELLED, output=None, usage=None))
+                elif (response := self.answer(request)) is not None:
                     self.log.tell(response)
+                else:
+                    self.pending.append(request)
 
 
 class MemoryAnswers:

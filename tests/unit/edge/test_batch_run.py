@@ -17,6 +17,7 @@ from openai.types.responses import Response
 
 from schemas.batches import BatchChanged, BatchStatus
 from schemas.calls import Output, Usage
+from schemas.cancellation import CancelRequested
 from schemas.outcomes import ErrorInfo, InferenceResponse, ResponseStatus
 from schemas.requests import InferenceRequest
 from streams import topics
@@ -186,23 +187,42 @@ async def test_no_more_are_under_way_than_allowed() -> None:
     assert 1 < most <= 4
 
 
-async def test_a_cancelled_batch_asks_no_more_and_keeps_what_was_answered() -> None:
+async def test_a_cancelled_batch_asks_no_more_cancels_what_is_under_way_and_keeps_what_was_answered() -> None:
     log = MemoryLog()
-    pipeline = Pipeline(log, river)
+    pipeline = Pipeline(log, lambda request: river(request) if request.request_id.endswith(("-1", "-2", "-4")) else None)
     log.answers = pipeline.take
     edge = Edge(log, batch_in_flight=4)
     batch_id = await uploaded(edge, lines_of(50))
     run = edge.run_of(batch_id)
     task = asyncio.create_task(run.run())
-    await until(lambda: len(pipeline.pending) == 4)
-    run.cancel(datetime.now(UTC))
     async with pipeline.running():
+        await until(lambda: len(log.of(topics.RESPONSES)) == 3 and len(pipeline.pending) == 4)
+        wished_at = datetime.now(UTC)
+        run.cancel(wished_at)
         await task
     batch: Any = await edge.openai().batches.retrieve(batch_id)
-    assert (batch.status, len(pipeline.seen)) == ("cancelled", 4)
-    assert (batch.request_counts.total, batch.request_counts.completed) == (50, 4)
+    assert (batch.status, len(pipeline.seen)) == ("cancelled", 7)
+    assert (batch.request_counts.total, batch.request_counts.completed, batch.request_counts.failed) == (50, 3, 47)
     assert batch.cancelled_at >= batch.cancelling_at
-    assert len(await read(edge, batch.output_file_id)) == 4
+    assert {line["custom_id"] for line in await read(edge, batch.output_file_id)} == {"line 1", "line 2", "line 4"}
+    errors = await read(edge, batch.error_file_id)
+    assert {line["error"]["code"] for line in errors} == {"batch_cancelled"}
+    assert {line["custom_id"] for line in errors} == {f"line {n}" for n in range(1, 51)} - {"line 1", "line 2", "line 4"}
+    codec = log.serde.of(CancelRequested)
+    told = [codec.decode(line.value) for line in log.of(topics.CANCELLATIONS)]
+    assert told == [CancelRequested(f"{batch_id}-{n}", "acme", wished_at) for n in (3, 5, 6, 7)]
+    (transaction,) = (each for each in edge.ledger.transactions if topics.CANCELLATIONS in each)
+    assert transaction[-1] == topics.BATCHES, "with how far the batch has come"
+
+
+async def test_a_line_that_was_cancelled_by_name_has_that_error() -> None:
+    def answer(request: InferenceRequest) -> InferenceResponse:
+        error = ErrorInfo("cancelled", "its sender has cancelled it")
+        return final(request, status=ResponseStatus.ERROR, error=error, output=None, usage=None)
+
+    edge, batch = await carried_out(lines_of(1), answer)
+    (line,) = await read(edge, batch.error_file_id)
+    assert (batch.status, line["response"]["status_code"], line["error"]) == ("completed", 499, None)
 
 
 async def test_a_batch_cancelled_before_it_begins() -> None:
@@ -316,6 +336,64 @@ async def carried_out_with_crashes(count: int, crashes: list[tuple[int, bool]], 
     assert (batch.request_counts.completed, batch.request_counts.failed) == (len(output), len(errors))
     assert len(pipeline.seen) == count
     assert len([line for line in log.of(topics.BATCHES) if _ended(log, line)]) == 1
+
+
+@settings(max_examples=50)
+@given(
+    count=st.integers(1, 30),
+    crashes=st.lists(st.tuples(st.integers(0, 20), st.booleans()), max_size=4),
+    window=st.integers(1, 8),
+    wished_after=st.integers(1, 8),
+    seed=st.integers(0, 9),
+)
+async def test_the_files_of_a_cancelled_batch_say_what_the_log_says_wherever_processes_die(
+    count: int, crashes: list[tuple[int, bool]], window: int, wished_after: int, seed: int
+) -> None:
+    """Every third line hangs until it is cancelled. The batch is cancelled when so many lines have been asked."""
+    log = MemoryLog()
+    pipeline = Pipeline(
+        log, lambda request: None if int(request.request_id.rpartition("-")[2]) % 3 == 0 else river(request), seed
+    )
+    runs: list[Any] = []
+    wished_at = datetime.now(UTC)
+
+    def is_wished() -> bool:
+        return len(pipeline.seen) >= min(wished_after, window, count)
+
+    def take(request: InferenceRequest) -> Any:
+        pipeline.take(request)
+        if is_wished():
+            runs[-1].cancel(wished_at)
+        return ()
+
+    log.answers = take
+    batch_id = await uploaded(Edge(log), lines_of(count) + b"bad\n")
+    async with pipeline.running(), asyncio.timeout(30):
+        for steps, after in (*crashes, (1_000, False)):
+            runs.append(Edge(log, Plan(steps, after=after), batch_in_flight=window).run_of(batch_id))
+            if is_wished():
+                runs[-1].cancel(wished_at)
+            try:
+                await runs[-1].run()
+            except Crash:
+                pass
+            if state_in(log, batch_id).status.ended:
+                break
+    edge = Edge(log)
+    batch: Any = await edge.openai().batches.retrieve(batch_id)
+    output, errors = await read(edge, batch.output_file_id), await read(edge, batch.error_file_id)
+    assert batch.status == "cancelled"
+    ids = Counter(line["custom_id"] for line in (*output, *errors))
+    assert ids == Counter([*(f"line {n}" for n in range(1, count + 1)), None])
+    assert (
+        (batch.request_counts.completed, batch.request_counts.failed)
+        == (len(output), len(errors))
+        == (len(output), count + 1 - len(output))
+    )
+    finals = [log.serde.of(InferenceResponse).decode(line.value) for line in log.of(topics.RESPONSES)]
+    assert pipeline.pending == [], "what was asked has ended"
+    assert {line["response"]["request_id"] for line in output} == {each.request_id for each in finals if each.error is None}
+    assert {line["error"]["code"] for line in errors if line["custom_id"]} <= {"batch_cancelled"}
 
 
 def _mixed(request: InferenceRequest) -> InferenceResponse:
