@@ -145,7 +145,7 @@ TABLE = (
     _of(
         "POST",
         "/v1/batches/{batch_id}/cancel",
-        "Asks no more lines of a batch; those under way may finish.",
+        "Asks no more lines of a batch, and cancels those under way.",
         Answer("The batch.", "Batch"),
         404,
         409,
