@@ -61,6 +61,7 @@ class BatchAnswers:
 
     async def read(self) -> None:
         """Read for as long as anybody follows; for ever. Raises KafkaError."""
+        await self._wanted.wait()
         settings = self._runtime.settings
         consumer = AIOKafkaConsumer(
             bootstrap_servers=self._runtime.bootstrap_servers,
@@ -71,9 +72,8 @@ class BatchAnswers:
             fetch_max_wait_ms=_POLL_MS,
             **settings.kafka_security(),
         )
-        await self._wanted.wait()
-        await consumer.start()
         try:
+            await consumer.start()
             count = await self._runtime.publisher.partitions(topics.RESPONSES)
             consumer.assign([TopicPartition(topics.RESPONSES, partition) for partition in range(count)])
             while True:

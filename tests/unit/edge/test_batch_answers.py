@@ -1,6 +1,7 @@
 """One reader for all batches: everybody is given everything from where he asked for it on, perhaps twice, never too little."""
 
 import asyncio
+import gc
 from collections import defaultdict
 from dataclasses import dataclass, field
 from types import SimpleNamespace
@@ -12,7 +13,8 @@ from schemas.requests import InferenceRequest
 from schemas.serde import Serde
 from streams import topics
 from streams.edge.batch_answers import BatchAnswers
-from tests.unit.edge.native_log import final
+from tests.unit.edge.batch_log import Edge
+from tests.unit.edge.native_log import MemoryLog, final
 
 SERDE = Serde()
 PLACES = [TopicPartition(topics.RESPONSES, partition) for partition in (0, 1)]
@@ -144,3 +146,15 @@ async def test_positions_never_run_ahead_of_what_was_handed_over_and_nobody_begi
     assert [number for number, _ in seen] == list(range(6))
     assert all(positions[0] <= number for number, positions in seen)
     assert begun_after == [6]
+
+
+async def test_a_reader_that_nobody_has_needed_leaves_nothing_open() -> None:
+    complaints: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
+    task = asyncio.create_task(BatchAnswers(Edge(MemoryLog(), bootstrap_servers="127.0.0.1:1").runtime).read())
+    await asyncio.sleep(0)
+    task.cancel()
+    assert [type(each) for each in await asyncio.gather(task, return_exceptions=True)] == [asyncio.CancelledError]
+    del task
+    gc.collect()
+    assert complaints == []
