@@ -4,7 +4,8 @@ Strategy
 1. A deployment whose circuit has not closed for five minutes is down. One whose key is refused is told at once.
 2. Slow (95 % quantile) and failing (share of failed calls) are judged over the last minutes, from 20 calls on, and resolve below
    four fifths of the threshold: what wavers around it is told once. Without calls both are over.
-3. A call of unknown price and a dead letter are told at the first, and resolve after a quarter of an hour without another.
+3. A call of unknown price, a dead letter, and a webhook that was given up are told at the first, and resolve after a quarter of
+   an hour without another. The last is its tenant's to mend, and is told apart.
 4. What is not known keeps what was told: after a restart a deployment is down until a call or a probe has said otherwise. What
    stands in no catalogue any more is resolved.
 """
@@ -36,9 +37,10 @@ class AlertKind(StrEnum):
     UNAUTHORIZED = "unauthorized"
     UNKNOWN_PRICE = "unknown_price"
     DEAD_LETTERS = "dead_letters"
+    WEBHOOKS_GIVEN_UP = "webhooks_given_up"
 
 
-_CRITICAL = frozenset({AlertKind.PROVIDER_DOWN, AlertKind.UNAUTHORIZED})
+_SEVERITY = {AlertKind.PROVIDER_DOWN: "critical", AlertKind.UNAUTHORIZED: "critical", AlertKind.WEBHOOKS_GIVEN_UP: "info"}
 _NEXT_STEP = {
     AlertKind.PROVIDER_DOWN: "check the provider's status page and its address; requests go elsewhere or wait meanwhile",
     AlertKind.SLOW: "look at `penstock health`, and route to others, or ask for shorter answers",
@@ -46,6 +48,7 @@ _NEXT_STEP = {
     AlertKind.UNAUTHORIZED: "check the provider's key, its rights and its credit, then start its workers again",
     AlertKind.UNKNOWN_PRICE: "give the model a price in the price file or in the deployment catalogue",
     AlertKind.DEAD_LETTERS: "read them with `penstock consume dead-letters`; the producer must correct and send them again",
+    AlertKind.WEBHOOKS_GIVEN_UP: "the tenants that `penstock consume dead-letters` names must see to their endpoints",
 }
 
 
@@ -66,12 +69,17 @@ class Tally:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """All that alerts are judged by. `deployments`: the names of the catalogue; `unpriced` by model, `dead_letters` by topic."""
+    """All that alerts are judged by.
+
+    `deployments`: the names of the catalogue; `unpriced` by model; `dead_letters` by topic, without those of webhooks, which
+    are in `given_up`, by reason.
+    """
 
     deployments: frozenset[str]
     health: Mapping[str, DeploymentHealth]
     unpriced: Mapping[str, Tally]
     dead_letters: Mapping[str, Tally]
+    given_up: Mapping[str, Tally]
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +139,9 @@ def _findings(seen: Seen, now: datetime) -> Iterator[_Finding]:
     for topic, tally in seen.dead_letters.items():
         message = f"records of {topic} could not be processed and were put aside"
         yield _of_tally(AlertKind.DEAD_LETTERS, topic, tally, message, now)
+    for reason, tally in seen.given_up.items():
+        message = f"deliveries to webhooks of tenants were given up ({reason})"
+        yield _of_tally(AlertKind.WEBHOOKS_GIVEN_UP, reason, tally, message, now)
 
 
 def _of_deployment(name: str, health: DeploymentHealth, now: datetime) -> Iterator[_Finding]:
@@ -192,7 +203,7 @@ def _raised(found: _Finding, now: datetime) -> AlertRaised:
         kind=found.kind.value,
         subject=found.subject,
         state=AlertState.RAISED,
-        severity="critical" if found.kind in _CRITICAL else "warning",
+        severity=_SEVERITY.get(found.kind, "warning"),
         message=found.message,
         next_step=_NEXT_STEP[found.kind],
         since=found.since,

@@ -78,7 +78,7 @@ async def watch(runtime: Runtime) -> None:
 async def alert(runtime: Runtime, view: HealthView, told: HealthLog) -> None:
     """Write what is to be told now. Returns when the broker has it, so that it is not told again."""
     names = frozenset(d.name for d in runtime.catalogue.deployments)
-    seen = Seen(names, view.deployments, told.unpriced, told.dead_letters)
+    seen = Seen(names, view.deployments, told.unpriced, told.dead_letters, told.given_up)
     alerts = judge(seen, told.raised, now=clock.now())
     codec = runtime.serde.of(AlertRaised)
     await runtime.publisher.send_all(Outgoing(topics.ALERTS, f"{a.kind}/{a.subject}", codec.encode(a)) for a in alerts)

@@ -27,6 +27,7 @@ class HealthLog:
         self._raised: dict[Key, AlertRaised] = {}
         self._unpriced: dict[str, Tally] = {}
         self._dead_letters: dict[str, Tally] = {}
+        self._given_up: dict[str, Tally] = {}
         quiet_s = QUIET_FOR.total_seconds()
         self._follower = Follower(
             runtime,
@@ -50,6 +51,10 @@ class HealthLog:
         return self._dead_letters
 
     @property
+    def given_up(self) -> Mapping[str, Tally]:
+        return self._given_up
+
+    @property
     def caught_up(self) -> bool:
         return self._follower.caught_up.is_set()
 
@@ -66,7 +71,7 @@ class HealthLog:
             self._raised.pop(key_of(alert), None)
 
     def _start_over(self) -> None:
-        for held in (self._raised, self._unpriced, self._dead_letters):
+        for held in (self._raised, self._unpriced, self._dead_letters, self._given_up):
             held.clear()
 
     def _apply(self, record: Any) -> None:
@@ -80,11 +85,17 @@ class HealthLog:
         if record.topic == topics.ALERTS:
             self.take(self._serde.of(AlertRaised).decode(record.value))
         elif record.topic == topics.DEAD_LETTERS:
-            _count(self._dead_letters, self._serde.of(DeadLetter).decode(record.value).topic, at)
+            self._count_letter(self._serde.of(DeadLetter).decode(record.value), at)
         else:
             cost = self._serde.of(CostEvent).decode(record.value)
             if cost.kind is CostKind.CALL and cost.pricing_status is PricingStatus.UNKNOWN:
                 _count(self._unpriced, f"{cost.provider}/{cost.model}", at)
+
+    def _count_letter(self, letter: DeadLetter, at: datetime) -> None:
+        if letter.topic == topics.WEBHOOK_DELIVERIES:
+            _count(self._given_up, letter.reason, at)
+        else:
+            _count(self._dead_letters, letter.topic, at)
 
 
 def _count(tallies: dict[str, Tally], subject: str, at: datetime) -> None:

@@ -196,14 +196,14 @@ def test_several_values_of_a_choice_are_matched_as_an_expression() -> None:
 def test_the_rules_are_those_that_are_promised() -> None:
     assert [rule["alert"] for rule in RULES] == [
         "ProviderDown", "RequestsSlow", "CallsSlow", "RequestsFailing", "CallsFailing", "UnknownPrice", "DeadLetters",
-        "OpenRequestsGrow", "RoleAbsent",
+        "WebhooksGivenUp", "OpenRequestsGrow", "RoleAbsent",
     ]  # fmt: skip
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule["alert"])
 def test_every_rule_says_what_is_so_and_what_to_do_next(rule: dict[str, Any]) -> None:
     assert set(rule) <= {"alert", "expr", "for", "keep_firing_for", "labels", "annotations"}
-    assert rule["labels"]["severity"] in {"warning", "critical"}
+    assert rule["labels"]["severity"] in {"info", "warning", "critical"}
     assert len(rule["annotations"]["summary"]) > 20
     assert len(rule["annotations"]["next_step"]) > 40
     known: dict[str, Any] = get_command(app).commands  # type: ignore[attr-defined]

@@ -26,8 +26,9 @@ def of(count: int, kind: str | None = None, *, at_s: float = 0.0, latency_ms: in
     return start
 
 
-def seen(health: DeploymentHealth | None = None, *, unpriced=(), dead_letters=(), deployments=("d",)) -> Seen:
-    return Seen(frozenset(deployments), {} if health is None else {"d": health}, dict(unpriced), dict(dead_letters))
+def seen(health: DeploymentHealth | None = None, *, unpriced=(), dead_letters=(), given_up=(), deployments=("d",)) -> Seen:
+    known = {} if health is None else {"d": health}
+    return Seen(frozenset(deployments), known, dict(unpriced), dict(dead_letters), dict(given_up))
 
 
 def told(*steps: tuple[float, Seen]) -> list[tuple[str, str, AlertState]]:
@@ -113,6 +114,11 @@ def test_tallies_are_told_at_the_first_and_resolve_when_it_is_quiet():
         ("dead_letters", "ai.requests", RESOLVED),
         ("unknown_price", "p/m", RESOLVED),
     ]
+
+
+def test_a_webhook_that_is_given_up_is_told_apart():
+    (alert,) = judge(seen(given_up={"gone": Tally(3, AT, AT)}), {}, now=AT)
+    assert (alert.kind, alert.subject, alert.severity, alert.value) == ("webhooks_given_up", "gone", "info", 3)
 
 
 def test_a_tally_begins_anew_after_quiet():
