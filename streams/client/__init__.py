@@ -9,7 +9,7 @@ It needs `schemas` and nothing of the pipeline: a program that uses it makes no 
 """
 
 from streams.client.consuming import Consumption, Record
-from streams.client.errors import NoAnswer, NotAcknowledged, RecordsGone, SentAgain
+from streams.client.errors import NoAnswer, NotAcknowledged, NotCancelled, RecordsGone, SentAgain
 from streams.client.penstock import Penstock
 from streams.client.telling import Piece, Voided
 from streams.decoding import Unreadable
@@ -18,6 +18,7 @@ __all__ = [
     "Consumption",
     "NoAnswer",
     "NotAcknowledged",
+    "NotCancelled",
     "Penstock",
     "Piece",
     "Record",

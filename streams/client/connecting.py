@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from streams.registry import Newcomers
 
 _ANSWERS_WITHIN_MS = 10_000
-_OURS = (topics.REQUESTS, topics.RESPONSES, topics.CHUNKS)
+_OURS = (topics.REQUESTS, topics.RESPONSES, topics.CHUNKS, topics.CANCELLATIONS)
 
 
 class Connection:

@@ -19,6 +19,17 @@ class NotAcknowledged(PenstockError):
         self.request = request
 
 
+class NotCancelled(PenstockError):
+    """The broker did not acknowledge a cancellation: the log may have it or not. Cancel again: twice does what once does."""
+
+    def __init__(self, tenant: str, request_id: str, why: str) -> None:
+        super().__init__(
+            f"the broker did not acknowledge the cancellation of {tenant}/{request_id} ({why}): check it, and cancel again; "
+            "until then the request may go on, and is billed"
+        )
+        self.tenant, self.request_id = tenant, request_id
+
+
 class NoAnswer(PenstockError, TimeoutError):
     """No final response came in time. The request stands in the log, and may be answered later."""
 

@@ -12,13 +12,15 @@ from typing import Any
 
 from aiokafka.errors import KafkaError
 
+from schemas.cancellation import CancelRequested
+from schemas.errors import MalformedRecord
 from schemas.outcomes import InferenceResponse
 from schemas.requests import InferenceRequest
 from streams import clock, topics
 from streams.broker_errors import in_words
 from streams.client.connecting import Connection
 from streams.client.consuming import Consumption, From
-from streams.client.errors import NoAnswer, NotAcknowledged, SentAgain
+from streams.client.errors import NoAnswer, NotAcknowledged, NotCancelled, SentAgain
 from streams.client.inbox import Inbox, Waiting
 from streams.client.request_fields import checked, request_of
 from streams.client.telling import Piece, Telling
@@ -139,6 +141,27 @@ class Penstock:
                         yield told
             for told in telling.on_final(final):
                 yield told
+
+    async def cancel(self, request_id: str, *, tenant: str | None = None) -> None:
+        """Give up a request of the tenant (the client's, if none is named); return when the broker has acknowledged that.
+
+        From then on, unless the request has been answered, it gets an `error` of kind `cancelled` for its one final response:
+        whoever asks or streams it receives that, and no fallback stands in for it. A call under way is cut off at the provider
+        and charged as an estimate; none is begun any more. Whether the wish came in time, the final response alone tells. Of a
+        request that is answered, or that nobody knows, or that is another tenant's, it changes nothing. One that comes under
+        an id that was cancelled within the last day is cancelled as it comes. To leave `ask` or `stream` cancels nothing.
+
+        Raises MalformedRecord for an empty id or tenant, and NotCancelled when the broker does not acknowledge it.
+        """
+        wish = CancelRequested(request_id, self._tenant if tenant is None else tenant, clock.now())
+        for name in ("request_id", "tenant"):
+            if not getattr(wish, name):
+                raise MalformedRecord("invalid", f"CancelRequested.{name} must not be empty")
+        value = self._connection.serde.of(CancelRequested).encode(wish)
+        try:
+            await self._publisher.send_all([Outgoing(topics.CANCELLATIONS, f"{wish.tenant}/{wish.request_id}", value)])
+        except KafkaError as error:
+            raise NotCancelled(wish.tenant, wish.request_id, type(error).__name__) from error
 
     def consume(self, topic: str, *, group: str | None, from_: From = "earliest", allow_gaps: bool = False) -> Consumption:
         """The topic's records, decoded, for `async for`; each is committed once the loop's body for it has been left.
