@@ -35,6 +35,9 @@ th,td{text-align:left;vertical-align:top;padding:.35rem .75rem .35rem 0;border-b
 code,pre{font-family:ui-monospace,monospace;font-size:.875em}
 td code{overflow-wrap:anywhere}
 pre{background:var(--raised);border:1px solid var(--line);border-radius:6px;padding:.75rem;overflow-x:auto;margin:.5rem 0}
+@media (max-width:40rem){thead{position:absolute;left:-999rem}table,tbody,tr,td{display:block}
+td{border:0;padding:0}td:first-child{font-weight:600}td:empty{display:none}
+tr{border-bottom:1px solid var(--line);padding:.35rem 0}}
 """
 _DIGEST = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
 
@@ -67,14 +70,18 @@ def said(text: str) -> str:
 
 
 def table(caption: str, head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
-    """A table of cells that are HTML, under its heading; nothing without rows."""
+    """A table of cells that are HTML, under its heading; nothing without rows.
+
+    On a narrow screen its cells stand below each other. The roles keep it a table there for browsers that go by how it is shown.
+    """
     if not rows:
         return ""
-    titles = "".join(f'<th scope="col">{escape(each)}</th>' for each in head)
-    body = "".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in rows)
+    titles = "".join(f'<th scope="col" role="columnheader">{escape(each)}</th>' for each in head)
+    body = "".join('<tr role="row">' + "".join(f'<td role="cell">{cell}</td>' for cell in row) + "</tr>" for row in rows)
     return (
         f'<h4>{escape(caption)}</h4><div class="wide" role="group" aria-label="{escape(caption)}" tabindex="0">'
-        f"<table><thead><tr>{titles}</tr></thead><tbody>{body}</tbody></table></div>"
+        f'<table role="table"><thead role="rowgroup"><tr role="row">{titles}</tr></thead>'
+        f'<tbody role="rowgroup">{body}</tbody></table></div>'
     )
 
 
