@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from tests.integration.cli.command import Penstock, running_up
+from tests.integration.edge.issuer import Issuer
 
 
 @dataclass(slots=True)
@@ -54,11 +55,19 @@ class Edge:
 
 
 @pytest.fixture(scope="package")
-def edge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Edge]:
+def issuer() -> Iterator[Issuer]:
+    """Whose tokens the edge takes beside its keys."""
+    with Issuer.serving() as serving:
+        yield serving
+
+
+@pytest.fixture(scope="package")
+def edge(tmp_path_factory: pytest.TempPathFactory, issuer: Issuer) -> Iterator[Edge]:
     cwd = tmp_path_factory.mktemp("edge")
     data_dir, log = cwd / "data", cwd / "up.log"
-    webhooks = {"ALLOW_INSECURE_LOCAL": "true", "RETRY_S": ",".join(["0.2"] * 5 + ["1"] * 60)}
-    (cwd / ".env").write_text("".join(f"PENSTOCK_WEBHOOKS_{name}={value}\n" for name, value in webhooks.items()))
+    webhooks = {"WEBHOOKS_ALLOW_INSECURE_LOCAL": "true", "WEBHOOKS_RETRY_S": ",".join(["0.2"] * 5 + ["1"] * 60)}
+    variables = {**webhooks, **issuer.settings}
+    (cwd / ".env").write_text("".join(f"PENSTOCK_{name}={value}\n" for name, value in variables.items()))
     with running_up(cwd, data_dir, log, "--workers", "edge=2"):
         parts = json.loads((data_dir / "stack.json").read_text())["parts"]
         yield Edge(parts["edge-0"]["address"], data_dir, Penstock(cwd, ("--data-dir", str(data_dir))))
