@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from tests.integration.cli.command import Penstock, running_up
+from tests.integration.edge.examples import RECIPES, Examples
 from tests.integration.edge.issuer import Issuer
 
 
@@ -52,6 +53,16 @@ class Edge:
             assert time.monotonic() < give_up, "the edge does not accept a key that was created"
             answer = httpx.get(f"{self.url}/v1/models", headers={"authorization": f"Bearer {key}"})
             known = known + 1 if answer.status_code != 401 else 0
+
+
+@pytest.fixture(scope="package", autouse=True)
+def examples(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Examples]:
+    """The examples in other languages: their building begins with the package's first test, if a test of them will come."""
+    coming = {item.name for item in request.session.items if item.path.name == "test_examples.py"}
+    wanted = [name for name in RECIPES if any(f"[{name}]" in each for each in coming)]
+    building = Examples(tmp_path_factory.mktemp("examples"), wanted)
+    yield building
+    building.close()
 
 
 @pytest.fixture(scope="package")
