@@ -15,7 +15,8 @@ from rig import PROVIDER, Rig
 from streams import topics
 from streams.embedded.readiness import poll
 from streams.settings import Settings
-from streams.verify import Verdict, verify
+from streams.verify.check import verify
+from streams.verify.verdict import Verdict
 
 
 @dataclass(frozen=True, slots=True)

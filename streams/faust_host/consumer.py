@@ -15,7 +15,7 @@ from aiokafka.structs import OffsetAndMetadata, TopicPartition
 from faust.transport.consumer import ensure_TPset
 from faust.types.tuples import TP
 
-from streams.faust_host import offset_metadata
+from streams import offset_metadata
 from streams.faust_host.delivery import Delivery
 from streams.faust_host.message import Message
 from streams.faust_host.offsets import PartitionOffsets

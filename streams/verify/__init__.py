@@ -4,8 +4,3 @@ What is found on the topics becomes facts, each under the key of what it is abou
 facts of one key are judged together. They wait in a shelf of many compartments that spills to disk and is emptied one
 compartment at a time, so that memory does not grow with the log (a partitioned join).
 """
-
-from streams.verify.check import verify
-from streams.verify.verdict import Problem, ProblemKind, Verdict
-
-__all__ = ["Problem", "ProblemKind", "Verdict", "verify"]

@@ -15,9 +15,8 @@ from aiokafka.errors import (
 )
 from aiokafka.structs import TopicPartition
 
-from streams import topics
+from streams import offset_metadata, topics
 from streams.bootstrap import require_bootstrap
-from streams.faust_host import offset_metadata
 from streams.settings import Settings
 from streams.verify.facts import About, Moved
 from streams.verify.group_log import GroupHistory, GroupLogError, partition_of

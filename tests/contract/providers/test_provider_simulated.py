@@ -10,10 +10,11 @@ from processors.providers.contract import Completion, Failed
 from schemas.calls import Billing, FailureKind
 from schemas.deployments import Provider, ProviderKind
 from schemas.requests import Message, Operation
-from streams.simulator import Running, SimulatorSettings, serve
 from streams.simulator.call_log import read
 from streams.simulator.profile_text import parse_option, with_rule
 from streams.simulator.profiles import Profiles
+from streams.simulator.running import Running, serve
+from streams.simulator.settings import SimulatorSettings
 from tests.unit.providers.calls import call
 
 PROVIDERS = (

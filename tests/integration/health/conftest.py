@@ -22,8 +22,9 @@ from streams.cli.reading import open_reader
 from streams.publisher import Outgoing
 from streams.runtime import Runtime, open_runtime
 from streams.settings import Settings
-from streams.simulator import Running, SimulatorSettings, serve
 from streams.simulator.profiles import Profile, Profiles
+from streams.simulator.running import Running, serve
+from streams.simulator.settings import SimulatorSettings
 from tests.fakes.stack import RunningKafka, kafka  # noqa: F401 - a fixture
 
 WAIT_S = 60.0

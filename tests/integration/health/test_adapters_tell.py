@@ -12,9 +12,10 @@ from schemas.calls import Failure, FailureKind
 from schemas.deployments import Provider, ProviderKind
 from schemas.health import RateLimits
 from streams.embedded.ports import free_port
-from streams.simulator import SimulatorSettings, serve
 from streams.simulator.profile_text import parse_option, with_rule
 from streams.simulator.profiles import Profile, Profiles
+from streams.simulator.running import serve
+from streams.simulator.settings import SimulatorSettings
 from tests.unit.providers.calls import call
 
 PROVIDERS = [Provider(kind.value, kind, "https://api.example.com") for kind in ProviderKind]

@@ -8,7 +8,8 @@ import pytest
 from anthropic import AsyncAnthropic
 from openai import AsyncOpenAI
 
-from streams.simulator import Running, SimulatorSettings, serve
+from streams.simulator.running import Running, serve
+from streams.simulator.settings import SimulatorSettings
 
 
 @pytest.fixture

@@ -9,9 +9,10 @@ import aiohttp
 import pytest
 
 from schemas.errors import SettingsError
-from streams.simulator import Running, SimulatorSettings, serve
 from streams.simulator.faults import FaultRule, parse
 from streams.simulator.profiles import Profile, Profiles
+from streams.simulator.running import Running, serve
+from streams.simulator.settings import SimulatorSettings
 
 BODY = {"model": "m", "messages": [{"role": "user", "content": "[[sim in=5 out=2]]"}]}
 

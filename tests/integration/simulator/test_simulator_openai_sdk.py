@@ -10,7 +10,7 @@ from openai.types import Completion, CreateEmbeddingResponse
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 from pydantic import BaseModel
 
-from streams.simulator import Running
+from streams.simulator.running import Running
 
 USER: Any = {"role": "user", "content": "What is a penstock?"}
 ASKED: Any = {"role": "user", "content": "[[sim in=4808 out=10]]"}

@@ -12,8 +12,8 @@ from typing import Any
 import aiohttp
 import pytest
 
-from streams.simulator import Running
 from streams.simulator.call_log import Call, read
+from streams.simulator.running import Running
 
 BODY = {"model": "m", "messages": [{"role": "user", "content": "[[sim in=100 out=40]]"}]}
 

@@ -13,7 +13,8 @@ from aiokafka.structs import OffsetAndMetadata, TopicPartition
 from streams import clock, topics
 from streams.bootstrap import create_topics
 from streams.settings import Settings
-from streams.verify import ProblemKind, verify
+from streams.verify.check import verify
+from streams.verify.verdict import ProblemKind
 from tests.fakes import records
 from tests.fakes.hand_made_log import T0, HandMadeLog, clean_log, final, one_answer
 from tests.fakes.stack import RunningKafka, embedded_kafka

@@ -15,7 +15,8 @@ from schemas.errors import SettingsError
 from streams import clock, topics
 from streams.bootstrap import create_topics
 from streams.settings import Settings
-from streams.verify import ProblemKind, verify
+from streams.verify.check import verify
+from streams.verify.verdict import ProblemKind
 from tests.fakes.hand_made_log import T0, HandMadeLog, clean_log, final, report, request
 from tests.fakes.stack import RunningKafka, embedded_kafka
 

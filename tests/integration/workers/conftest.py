@@ -24,10 +24,11 @@ from streams.catalogue import load_catalogue
 from streams.publisher import Outgoing
 from streams.runtime import Runtime, open_runtime
 from streams.settings import Settings
-from streams.simulator import Running, SimulatorSettings, serve
 from streams.simulator.call_log import Call, read
 from streams.simulator.profile_text import parse_option, with_rule
 from streams.simulator.profiles import Latency, Profile, Profiles
+from streams.simulator.running import Running, serve
+from streams.simulator.settings import SimulatorSettings
 from streams.workers import provider as worker
 from tests.fakes.stack import RunningKafka, kafka, valkey  # noqa: F401 - fixtures
 

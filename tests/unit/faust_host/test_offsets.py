@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.faust_host.offset_metadata import MAX_CHARS, decode, encode
 from streams.faust_host.offsets import PartitionOffsets
+from streams.offset_metadata import MAX_CHARS, decode, encode
 
 
 def delivered(*offsets: int, position: int | None = 0, token: object = "t") -> PartitionOffsets:

@@ -10,10 +10,10 @@ from schemas.calls import Usage
 from schemas.errors import SettingsError
 from schemas.ledger import CostKind, PricingStatus
 from streams import topics
-from streams.verify import ProblemKind
 from streams.verify.checkpoint import Checkpoint, State, form, open_checkpoint
 from streams.verify.facts import Moved, progress, request
 from streams.verify.tally import Commit, Tally
+from streams.verify.verdict import ProblemKind
 from tests.fakes.hand_made_log import T0, HandMadeLog, Line, clean_log, cost, final, one_answer
 from tests.unit.verify import test_planted_breaks as breaks
 from tests.unit.verify.checking import check, kinds

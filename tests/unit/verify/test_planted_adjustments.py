@@ -9,7 +9,7 @@ import pytest
 from schemas.calls import Usage
 from schemas.ledger import CostEvent, CostKind, PricingStatus
 from streams import topics
-from streams.verify import ProblemKind
+from streams.verify.verdict import ProblemKind
 from tests.fakes.hand_made_log import PRICE, HandMadeLog, clean_log, cost
 from tests.unit.verify.checking import check, kinds
 

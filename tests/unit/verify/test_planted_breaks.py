@@ -10,8 +10,8 @@ import pytest
 from schemas.calls import Billing, CallPhase, Failure, FailureKind, Usage
 from schemas.ledger import PricingStatus
 from streams import topics
-from streams.verify import ProblemKind
 from streams.verify.extract import Extract
+from streams.verify.verdict import ProblemKind
 from tests.fakes.hand_made_log import (
     T0,
     HandMadeLog,

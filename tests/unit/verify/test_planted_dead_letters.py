@@ -9,7 +9,7 @@ import pytest
 
 from schemas.errors import SettingsError
 from streams import topics
-from streams.verify import ProblemKind
+from streams.verify.verdict import ProblemKind
 from tests.fakes.hand_made_log import HandMadeLog, clean_log
 from tests.unit.verify.checking import check, kinds
 

@@ -9,9 +9,9 @@ from schemas.calls import Billing, CallOrdered, CallPhase, Failure, FailureKind
 from schemas.requests import Operation
 from schemas.state import DispatchChange
 from streams import topics
-from streams.verify import ProblemKind
 from streams.verify.facts import Moved, progress
 from streams.verify.tally import Commit, Tally
+from streams.verify.verdict import ProblemKind
 from tests.fakes import records
 from tests.fakes.hand_made_log import T0, HandMadeLog, one_answer, report, request
 from tests.unit.verify.checking import LATER_US, check, kinds
