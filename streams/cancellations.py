@@ -20,7 +20,6 @@ log = structlog.get_logger(__name__)
 
 REMEMBERED = 100_000
 """The last so many; a cancellation that is forgotten came too long ago to matter, or does no harm."""
-_FETCH_MS = 500
 """How long the broker holds a fetch while nothing comes: what comes is sent at once."""
 
 OnCancelled = Callable[[str, str], None]
@@ -45,8 +44,7 @@ class Cancellations:
             {topics.CANCELLATIONS: None},
             self._apply,
             started_over=lambda: None,  # what is told again is known
-            wait_ms=_FETCH_MS,
-            fetch_min_bytes=1,
+            gather_ms=None,
         )
 
     @contextlib.asynccontextmanager

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any
 
 import structlog
@@ -17,6 +17,10 @@ from streams.runtime import Runtime
 log = structlog.get_logger(__name__)
 
 _CATCH_UP_S = 5.0
+_FETCH_MAX_WAIT_MS = 10_000
+"""How long the broker holds a fetch that finds nothing: a record that comes ends it at once, so it costs nobody time."""
+_GATHERED_BYTES = 64 * 1024
+_LOOK_AGAIN_S = 30.0
 _POLL_MS = 1_000
 _RETRY_S = 2.0
 _MEANWHILE_MS = 50
@@ -29,9 +33,9 @@ class Follower:
     """`look_back_s` says for each topic from how long ago on it is read; None: from its beginning.
 
     `apply` is given every record, `started_over` is called before the first one of each reading, `batch_done` after those that
-    came together, but not before `caught_up`: set while all has been read that stood there when the reading began. Records wait
-    for `wait_ms` at most, or until there are `fetch_min_bytes`: a fifth of a second is soon enough for a circuit, and spares a
-    fetch for every call.
+    came together, but not before `caught_up`: set while all has been read that stood there when the reading began. Records are
+    gathered for `gather_ms` at most, or until there are 64 KiB of them: a fifth of a second is soon enough for a circuit, and
+    spares a fetch for every call. With None they are given as they come.
     """
 
     def __init__(
@@ -43,8 +47,7 @@ class Follower:
         *,
         started_over: Callable[[], None],
         batch_done: Callable[[], None] | None = None,
-        wait_ms: int = 200,
-        fetch_min_bytes: int = 64 * 1024,
+        gather_ms: int | None = 200,
     ) -> None:
         self._runtime = runtime
         self._name = name
@@ -52,8 +55,7 @@ class Follower:
         self._apply = apply
         self._started_over = started_over
         self._batch_done = batch_done
-        self._wait_ms = wait_ms
-        self._fetch_min_bytes = fetch_min_bytes
+        self._gather_ms = gather_ms
         self._newcomers = Newcomers(runtime.serde.catalogue, runtime.settings)
         self.caught_up = asyncio.Event()
 
@@ -84,32 +86,42 @@ class Follower:
 
     async def _follow(self) -> None:
         settings = self._runtime.settings
-        # Without a group a consumer takes all partitions of its topics.
+        at_once = self._gather_ms is None
+        partitions = await self._partitions()
         consumer = AIOKafkaConsumer(
-            *self._look_back_s,
             bootstrap_servers=self._runtime.bootstrap_servers,
             client_id=f"{settings.app}-{self._runtime.role}-{self._name}",
             enable_auto_commit=False,
             auto_offset_reset="latest",
             isolation_level="read_committed",
-            fetch_min_bytes=self._fetch_min_bytes,
-            fetch_max_wait_ms=self._wait_ms,
+            fetch_min_bytes=1 if at_once else _GATHERED_BYTES,
+            fetch_max_wait_ms=_FETCH_MAX_WAIT_MS if at_once else self._gather_ms,
             **settings.kafka_security(),
         )
         await consumer.start()
         try:
-            await self._read(consumer)
+            consumer.assign(partitions)
+            await self._read(consumer, partitions)
         finally:
             await consumer.stop()
 
-    async def _read(self, consumer: Any) -> None:
-        while not (partitions := sorted(consumer.assignment())):  # noqa: ASYNC110 - aiokafka tells nobody when it has them
-            await asyncio.sleep(0.05)
+    async def _partitions(self) -> list[TopicPartition]:
+        publisher = self._runtime.publisher
+        return [
+            TopicPartition(topic, number) for topic in self._look_back_s for number in range(await publisher.partitions(topic))
+        ]
+
+    async def _read(self, consumer: Any, partitions: Sequence[TopicPartition]) -> None:
+        """Read until there are other partitions than these."""
+        # What asks for offsets would wait behind a fetch that finds nothing.
+        consumer.pause(*partitions)
         ends = await consumer.end_offsets(partitions)
         for partition, offset in (await self._starts(consumer, ends)).items():
             consumer.seek(partition, offset)
+        consumer.resume(*partitions)
         self.caught_up.clear()
         self._started_over()
+        look_again_s = time.monotonic() + _LOOK_AGAIN_S
         while True:
             if not self.caught_up.is_set() and await _reached(consumer, ends):
                 self.caught_up.set()
@@ -121,6 +133,11 @@ class Follower:
                     self._apply(record)
             if fetched:
                 self._done()
+            if time.monotonic() >= look_again_s:
+                look_again_s += _LOOK_AGAIN_S
+                if await self._partitions() != partitions:
+                    log.info("follower_begins_again", follower=self._name, reason="its topics have other partitions")
+                    return
 
     async def _starts(self, consumer: Any, ends: Mapping[TopicPartition, int]) -> dict[TopicPartition, int]:
         whole = [p for p in ends if self._look_back_s[p.topic] is None]

@@ -21,7 +21,7 @@ log = structlog.get_logger(__name__)
 
 _ANSWERS = 100_000
 _WAITING = 10_000
-_WAIT_MS = 1_000
+_GATHER_MS = 1_000
 _SHOWN_EVERY_S = 1.0
 
 Request = int
@@ -44,10 +44,10 @@ class Accuracy:
         self._asked = asyncio.Event()
         day_s = DAY.total_seconds()
         self._feedback = Follower(
-            runtime, "feedback", {topics.FEEDBACK: day_s}, self._judged, started_over=self._start_over, wait_ms=_WAIT_MS
+            runtime, "feedback", {topics.FEEDBACK: day_s}, self._judged, started_over=self._start_over, gather_ms=_GATHER_MS
         )
         self._ledger = Follower(
-            runtime, "answers", {topics.COSTS: day_s}, self._charged, started_over=self._answered.clear, wait_ms=_WAIT_MS
+            runtime, "answers", {topics.COSTS: day_s}, self._charged, started_over=self._answered.clear, gather_ms=_GATHER_MS
         )
         self._shown: set[str] = set()
 

@@ -35,7 +35,7 @@ class HealthLog:
             {topics.ALERTS: None, topics.COSTS: quiet_s, topics.DEAD_LETTERS: quiet_s},
             self._apply,
             started_over=self._start_over,
-            wait_ms=1_000,
+            gather_ms=1_000,
         )
 
     @property

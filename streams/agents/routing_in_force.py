@@ -19,7 +19,6 @@ from streams.runtime import Runtime
 log = structlog.get_logger(__name__)
 
 KEY = "routing"
-_WAIT_MS = 500
 """A change holds everywhere within a second."""
 
 Use = Callable[[Routing], None]
@@ -46,8 +45,7 @@ class RoutingInForce:
             self._apply,
             started_over=self._start_over,
             batch_done=self._settle,
-            wait_ms=_WAIT_MS,
-            fetch_min_bytes=1,
+            gather_ms=None,
         )
 
     @property

@@ -18,7 +18,7 @@ log = structlog.get_logger(__name__)
 
 _BATCH = 256
 _FETCH_BYTES = 64 * 1024
-_FETCH_WAIT_MS = 50
+_FETCH_WAIT_MS = 100
 """What is held here is read a moment later anyway; a fetch for every single record would cost the broker more than the record."""
 
 

@@ -38,7 +38,7 @@ _BARRIER_WAIT_S = 0.05
 _QUIET_S = 0.05
 """How long a change of state that nobody waits for may go uncommitted."""
 _LOOK_AGAIN_S = 2.0
-_BUSY_EVENTS = 24
+_BUSY_EVENTS = 8
 _GATHER_S = 0.008
 _SECOND_POLL_S = 0.003
 _K3_DELAY_S = 0.003

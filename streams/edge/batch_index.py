@@ -25,7 +25,6 @@ from streams.runtime import Runtime
 
 log = structlog.get_logger(__name__)
 
-_WAIT_MS = 500
 _READ_WITHIN_S = 5.0
 _YOUNG_S = 60.0
 """What another process made so recently may not have come here yet, and is waited for."""
@@ -55,8 +54,7 @@ class BatchIndex:
             self._apply,
             started_over=self._start_over,
             batch_done=self._tell,
-            wait_ms=_WAIT_MS,
-            fetch_min_bytes=1,
+            gather_ms=None,
         )
 
     @contextlib.asynccontextmanager

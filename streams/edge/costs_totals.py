@@ -26,7 +26,7 @@ class CostTotals:
         self._arrived: dict[bytes, bytes | None] = {}
         self._turn = asyncio.Lock()
         self._follower = Follower(
-            runtime, "cost-totals", {topics.COST_TOTALS: None}, self._apply, started_over=self._forget, fetch_min_bytes=1
+            runtime, "cost-totals", {topics.COST_TOTALS: None}, self._apply, started_over=self._forget, gather_ms=None
         )
 
     @property

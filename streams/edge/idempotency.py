@@ -38,7 +38,6 @@ HEADER = "idempotency-key"
 HOLDS_FOR = timedelta(hours=24)
 MAX_KEY_CHARS = 256
 CLAIMED_WITHIN_S = 10.0
-_WAIT_MS = 500
 
 
 class Claims:
@@ -55,8 +54,7 @@ class Claims:
             {topics.IDEMPOTENCY: HOLDS_FOR.total_seconds() + 3_600},
             self._apply,
             started_over=self._held.clear,
-            wait_ms=_WAIT_MS,
-            fetch_min_bytes=1,
+            gather_ms=None,
         )
 
     @contextlib.asynccontextmanager

@@ -16,7 +16,6 @@ from streams.runtime import Runtime
 
 log = structlog.get_logger(__name__)
 
-_WAIT_MS = 500
 """A revocation is obeyed within a second."""
 
 
@@ -33,8 +32,7 @@ class KeyRing:
             {topics.KEYS: None},
             self._apply,
             started_over=self._keys.clear,
-            wait_ms=_WAIT_MS,
-            fetch_min_bytes=1,
+            gather_ms=None,
         )
 
     @contextlib.asynccontextmanager

@@ -24,7 +24,7 @@ log = structlog.get_logger(__name__)
 
 _DAY_S = HOURS * 3600.0
 _SLACK_S = 10.0
-_WAIT_MS = 250
+_GATHER_MS = 250
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,7 @@ class Following:
             self._apply,
             started_over=self._forget,
             batch_done=self._settle,
-            wait_ms=_WAIT_MS,
+            gather_ms=_GATHER_MS,
         )
 
     @contextlib.asynccontextmanager

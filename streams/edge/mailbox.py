@@ -20,7 +20,6 @@ log = structlog.get_logger(__name__)
 LOOK_BACK_S = 900.0
 """Answers of so long ago are found again by a process that has just started."""
 REMEMBERED = 100_000
-_FETCH_MS = 500
 
 Piece = ResponseChunk | InferenceResponse
 """What a waiting reader is given: chunks as they come, and the response that ends them."""
@@ -67,9 +66,7 @@ class Mailbox:
         self._early = self._follower(runtime, "chunks", topics.CHUNKS, 0.0)
 
     def _follower(self, runtime: Runtime, name: str, topic: str, look_back_s: float) -> Follower:
-        return Follower(
-            runtime, name, {topic: look_back_s}, self._apply, started_over=lambda: None, wait_ms=_FETCH_MS, fetch_min_bytes=1
-        )
+        return Follower(runtime, name, {topic: look_back_s}, self._apply, started_over=lambda: None, gather_ms=None)
 
     @contextlib.asynccontextmanager
     async def following(self) -> AsyncIterator["Mailbox"]:

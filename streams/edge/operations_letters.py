@@ -31,9 +31,7 @@ class Letters:
         self._told: deque[AlertRaised] = deque(maxlen=_CHANGES)
         self._last: deque[tuple[str, DeadLetter]] = deque(maxlen=_LETTERS)
         back_s: dict[str, float | None] = {topics.ALERTS: None, topics.DEAD_LETTERS: None}
-        self._follower = Follower(
-            runtime, "letters", back_s, self._apply, started_over=self._forget, wait_ms=500, fetch_min_bytes=1
-        )
+        self._follower = Follower(runtime, "letters", back_s, self._apply, started_over=self._forget, gather_ms=None)
 
     @property
     def caught_up(self) -> bool:

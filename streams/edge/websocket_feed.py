@@ -31,7 +31,6 @@ _FOLLOWED = {
     topics.COSTS: CostEvent,
     topics.HEALTH: HealthEvent,
 }
-_WAIT_MS = 200
 
 
 @dataclass(slots=True, eq=False)
@@ -78,9 +77,7 @@ class Feed:
 
     def _follower(self) -> Follower:
         back_s: dict[str, float | None] = dict.fromkeys(_FOLLOWED, 0.0)
-        return Follower(
-            self._runtime, "feed", back_s, self._apply, started_over=self._failing.clear, wait_ms=_WAIT_MS, fetch_min_bytes=1
-        )
+        return Follower(self._runtime, "feed", back_s, self._apply, started_over=self._failing.clear, gather_ms=None)
 
     def _apply(self, record: Any) -> None:
         if record.topic == topics.HEALTH:

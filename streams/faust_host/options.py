@@ -31,7 +31,7 @@ class HostOptions:
     max_poll_records: int = 500
     """At most a fifth of `buffer_records`, so that one poll always fits above the 80 % mark."""
     max_partition_fetch_bytes: int = 512 * 1024
-    fetch_max_wait_ms: int = 100
+    fetch_max_wait_ms: int = 500
     """Bounds how long a resumed partition waits for the long poll of the others; data that arrives ends a poll at once."""
     fetch_min_bytes: int = 1
     """With more, a fetch waits for as many, or for `fetch_max_wait_ms`: fewer fetches for an agent that nobody waits for."""

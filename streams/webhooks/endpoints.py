@@ -16,7 +16,6 @@ from streams.runtime import Runtime
 
 log = structlog.get_logger(__name__)
 
-_WAIT_MS = 500
 _SEEN_WITHIN_S = 2.0
 
 
@@ -35,8 +34,7 @@ class Endpoints:
             {topics.WEBHOOKS: None},
             self._apply,
             started_over=self._start_over,
-            wait_ms=_WAIT_MS,
-            fetch_min_bytes=1,
+            gather_ms=None,
         )
 
     @contextlib.asynccontextmanager

@@ -17,7 +17,7 @@ import psutil
 import pytest
 
 from schemas.errors import SettingsError
-from streams.embedded.kafka import SHORT_LIVED, EmbeddedKafka, KafkaPlan
+from streams.embedded.kafka import EmbeddedKafka, KafkaPlan
 from streams.embedded.ports import free_port
 from streams.embedded.readiness import poll
 from streams.embedded.spawner import Process, Spawner
@@ -115,7 +115,6 @@ def embedded_kafka(data_dir: Path | None = None, *, overrides: Mapping[str, str]
                     port=free_port(),
                     log=directory / "kafka.log",
                     heap_mb=256,
-                    jvm_options=(SHORT_LIVED,),
                     overrides={**FAST_BROKER, **(overrides or {})},
                 )
                 broker = EmbeddedKafka(plan, spawner)
