@@ -28,8 +28,16 @@ demo: install ## start everything, send examples/requests.jsonl through it, show
 	@$(BIN)/penstock demo
 
 test: install-dev ## format, lint, types, import contracts, and all tests but the long ones
-	@$(MAKE) --no-print-directory lint
-	$(BIN)/pytest -m "not slow"
+	@$(MAKE) --no-print-directory --jobs=2 --keep-going --output-sync=line test-pure test-stack
+
+# Side by side, for the tests of a stack wait more than they work.
+STACKS = tests/integration tests/fault
+.PHONY: test-pure test-stack
+test-pure: lint
+	$(BIN)/pytest -m "not slow" $(STACKS:%=--ignore=%)
+
+test-stack: install-dev
+	$(BIN)/pytest -m "not slow" $(STACKS)
 
 test-slow: install-dev ## the long tests alone
 	$(BIN)/pytest -m slow
