@@ -11,7 +11,7 @@ from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import KafkaError
 from aiokafka.structs import TopicPartition
 
-from streams.registry import Newcomers
+from streams.newcomers import Newcomers
 from streams.runtime import Runtime
 
 log = structlog.get_logger(__name__)

@@ -24,10 +24,11 @@ from bench.routing.routers import ROUTERS, gains
 from processors.embedding import Embedder
 from processors.route.quality import features
 from processors.route.quality.artifact import dumps
+from processors.route.quality.columns import Array, Judged, judged
 from processors.route.quality.curve import Curve, measure
 from processors.route.quality.fit import Table, fit
 from processors.route.quality.model import QualityModel, predict, predictor, threshold_for
-from processors.route.quality.outcomes import Array, Judged, Outcome, digest, judged
+from processors.route.quality.outcomes import Outcome, digest
 
 RESULTS = Path(__file__).parent.parent / "results"
 TARGET = 0.95

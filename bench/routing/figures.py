@@ -5,8 +5,8 @@ from statistics import median
 
 import numpy as np
 
+from processors.route.quality.columns import Array
 from processors.route.quality.curve import Curve, random_share, recovered, share_at
-from processors.route.quality.outcomes import Array
 
 GRID = np.linspace(0, 1, 101)
 TARGETS = (0.95, 0.99)

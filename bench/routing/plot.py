@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from xml.sax.saxutils import escape
 
 from bench.routing.figures import GRID
-from processors.route.quality.outcomes import Array
+from processors.route.quality.columns import Array
 
 _COLOURS = {"oracle": "#888888", "ours": "#c0392b", "knn": "#2471a3", "random": "#333333"}
 _WIDTH, _HEIGHT, _LEFT, _TOP, _GAP = 300, 240, 60, 46, 70

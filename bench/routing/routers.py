@@ -4,9 +4,9 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from processors.route.quality.columns import Array
 from processors.route.quality.fit import Table, fit_table
 from processors.route.quality.model import QualityModel, predict_all
-from processors.route.quality.outcomes import Array
 
 NEIGHBOURS = 50
 ROUTERS = ("ours", "knn", "oracle")

@@ -11,7 +11,7 @@ from schemas.errors import RecordError
 from schemas.outcomes import InferenceResponse
 from schemas.serde import Serde
 from streams.faust_host import Delivered
-from streams.registry import Newcomers
+from streams.newcomers import Newcomers
 from streams.runtime import Runtime
 from streams.stores.valkey_cache import AnswerCache
 

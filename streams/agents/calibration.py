@@ -14,7 +14,7 @@ from processors.classify.calibration import Errors, Factors, Key, Told, calibrat
 from schemas.errors import RecordError
 from schemas.ledger import CostEvent
 from streams import topics
-from streams.registry import Newcomers
+from streams.newcomers import Newcomers
 from streams.runtime import Runtime
 
 log = structlog.get_logger(__name__)

@@ -32,12 +32,13 @@ from streams.agents.known_first import known_first
 from streams.agents.routing import load_gains, load_plan
 from streams.agents.routing_in_force import RoutingInForce
 from streams.agents.semantic import Beside, SemanticCache, open_semantic
-from streams.catalogue import callable_deployments, load_prices
+from streams.catalogue import callable_deployments
 from streams.dead_letters import dead_letter
 from streams.embedding.wordllama import WordLlama
 from streams.faust_host import Delivered, batches, host
+from streams.newcomers import Newcomers
+from streams.prices import load_prices
 from streams.publisher import Outgoing
-from streams.registry import Newcomers
 from streams.runtime import Runtime
 from streams.stores.valkey_cache import AnswerCache, open_cache
 

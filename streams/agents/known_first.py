@@ -7,7 +7,7 @@ from typing import Any
 from streams.faust_host import Delivered
 from streams.faust_host.consume import HandleBatch
 from streams.faust_host.stream import queue_of, taken
-from streams.registry import Newcomers
+from streams.newcomers import Newcomers
 
 MOST_WAITING = 1_000
 """Records that wait aside in memory, each of a megabyte at most; with more, the rest waits in Kafka."""

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import cast
 
 from schemas.errors import SettingsError
-from streams.catalogue import load_catalogue, load_prices, not_callable
+from streams.catalogue import load_catalogue, not_callable
 from streams.cli import examining_kafka, screen
 from streams.cli.checks import Check, Level
 from streams.cli.exits import ExitCode
 from streams.money import plural
+from streams.prices import load_prices
 from streams.settings import Settings
 from streams.target import Target, find_target, read_settings
 

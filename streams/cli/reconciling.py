@@ -10,12 +10,12 @@ from schemas.errors import SettingsError
 from schemas.ledger import CostTotal
 from streams import money, topics
 from streams.beginning import Beginning, parse_time
-from streams.catalogue import load_prices
 from streams.cli import screen
 from streams.cli.exits import ExitCode
 from streams.cli.reading import broker_errors, open_reader
 from streams.cli.spending import read_totals
 from streams.clock import from_kafka_ms
+from streams.prices import load_prices
 from streams.reconcile.export import Export, open_export
 from streams.reconcile.run import Options, Outcome, reconcile
 from streams.reconcile.standing import Group, Standing

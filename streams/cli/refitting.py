@@ -7,9 +7,10 @@ import numpy as np
 
 from processors.classify.asked import asked as asked_of
 from processors.route.quality import artifact, default
+from processors.route.quality.columns import Array
 from processors.route.quality.feedback import Asked, Key, outcomes
 from processors.route.quality.model import QualityModel
-from processors.route.quality.outcomes import Array, Outcome
+from processors.route.quality.outcomes import Outcome
 from processors.route.quality.refit import RefitReport, Refitted, Refused, refit
 from schemas.errors import RecordError, SettingsError
 from schemas.feedback import FeedbackGiven

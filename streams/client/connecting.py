@@ -1,16 +1,14 @@
 """The client's way to Kafka: codecs and consumers."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from aiokafka import AIOKafkaConsumer
 
 from schemas.serde import Serde
 from streams import topics
+from streams.newcomers import Newcomers
 from streams.settings import Settings
 from streams.topics import MAX_MESSAGE_BYTES
-
-if TYPE_CHECKING:
-    from streams.registry import Newcomers
 
 _ANSWERS_WITHIN_MS = 10_000
 _OURS = (topics.REQUESTS, topics.RESPONSES, topics.CHUNKS, topics.CANCELLATIONS)
@@ -19,7 +17,7 @@ _OURS = (topics.REQUESTS, topics.RESPONSES, topics.CHUNKS, topics.CANCELLATIONS)
 class Connection:
     """What all parts of a client share. `open` it once."""
 
-    def __init__(self, settings: Settings, serde: Serde, newcomers: "Newcomers | None") -> None:
+    def __init__(self, settings: Settings, serde: Serde, newcomers: Newcomers | None) -> None:
         self.settings = settings
         self.serde = serde
         self._newcomers = newcomers
@@ -30,7 +28,7 @@ class Connection:
         serde = Serde()
         if settings.schema_registry_url is None:
             return cls(settings, serde, None)
-        from streams.registry import Newcomers, Registry  # noqa: PLC0415 - an HTTP client is only loaded when it is used
+        from streams.registry import Registry  # noqa: PLC0415 - an HTTP client is only loaded when it is used
 
         known = topics.all_topics(())
         await Registry(settings).register(serde.catalogue, [known[name] for name in _OURS])

@@ -20,9 +20,9 @@ from streams import clock, faults, metrics, topics
 from streams.dispatcher.cycle import Cycle, Folded
 from streams.dispatcher.restore import Restored, catch_up
 from streams.dispatcher.timers import Timers
+from streams.newcomers import Newcomers
 from streams.placement import partition_of
 from streams.publisher import MAX_BATCH_BYTES, Outgoing, send_group
-from streams.registry import Newcomers
 from streams.settings import Settings
 from streams.stores.recent import Recent
 from streams.topics import MAX_MESSAGE_BYTES

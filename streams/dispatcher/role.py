@@ -24,12 +24,12 @@ from processors.dispatch.policy import DispatchPolicy
 from streams import topics
 from streams.agents.health_view import HealthView
 from streams.cancellations import Cancellations
-from streams.catalogue import load_prices
 from streams.dispatcher.advice import Advice
 from streams.dispatcher.lane import Lane
 from streams.dispatcher.restore import Restored
 from streams.group_consumer import group_consumer, heartbeat_ms
 from streams.leaving import leave
+from streams.prices import load_prices
 from streams.runtime import Runtime
 from streams.settings import Settings
 from streams.stores.state_dir import LaneStores, state_slot

@@ -18,7 +18,6 @@ from schemas.keys import KeyRole
 from schemas.policies import Routing, Scorer
 from streams import clock, topics
 from streams.agents.routing_in_force import KEY, RoutingInForce, routing_of
-from streams.catalogue import load_prices
 from streams.decoding import dumps
 from streams.edge.asking import PUBLISH_WITHIN_S
 from streams.edge.body import read_object
@@ -86,7 +85,9 @@ class Config:
 
     def _checked(self, text: str) -> list[str]:
         """What an operator should know of a routing that can be used. Raises Refused, 422, for one that cannot."""
-        from processors.route.plan import blind_selectors, plan  # noqa: PLC0415 - numpy comes with it, and few ever change this
+        # numpy and the price list come with them, and few ever change this
+        from processors.route.plan import blind_selectors, plan  # noqa: PLC0415
+        from streams.prices import load_prices  # noqa: PLC0415
 
         catalogue, settings = self._door.runtime.catalogue, self._door.runtime.settings
         try:

@@ -10,8 +10,8 @@ from schemas.errors import RecordError
 from schemas.outcomes import InferenceResponse
 from schemas.webhooks import WebhookDelivery
 from streams import clock, topics
+from streams.newcomers import Newcomers
 from streams.publisher import Outgoing
-from streams.registry import Newcomers
 from streams.runtime import Runtime
 from streams.webhooks.endpoints import Endpoints
 

@@ -17,7 +17,7 @@ from aiokafka.structs import TopicPartition
 from streams import topics
 from streams.group_consumer import group_consumer
 from streams.leaving import leave
-from streams.registry import Newcomers
+from streams.newcomers import Newcomers
 from streams.webhooks.arrivals import Arrivals
 from streams.webhooks.desk import Desk
 from streams.webhooks.owner import Owner

@@ -26,7 +26,7 @@ from schemas.requests import InferenceRequest
 from streams import clock, faults, metrics
 from streams.dead_letters import dead_letter
 from streams.faust_host import Delivered
-from streams.registry import Newcomers
+from streams.newcomers import Newcomers
 from streams.runtime import Runtime
 from streams.workers import reports
 from streams.workers.chunks import ChunkSender

@@ -10,10 +10,10 @@ import numpy as np
 
 from processors.route.quality import features
 from processors.route.quality.blend import Terms
+from processors.route.quality.columns import Array
 from processors.route.quality.curve import Curve
 from processors.route.quality.design import Design, Shape
 from processors.route.quality.model import Evidence, QualityModel
-from processors.route.quality.outcomes import Array
 
 FORMAT = 2
 _DIGITS = 16

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from processors.route.quality.outcomes import Array
+from processors.route.quality.columns import Array
 
 HEADS = 3
 """What is predicted of a prompt, in this order: the target, the weak model's quality, the strong one's."""

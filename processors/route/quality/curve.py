@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from processors.route.quality.outcomes import Array, Judged
+from processors.route.quality.columns import Array, Judged
 
 _EPSILON = 1e-12
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from processors.route.quality.outcomes import Array, Judged
+from processors.route.quality.columns import Array, Judged
 
 NOISE = 0.23
 """The variance of one observed gain, which is -1, 0 or 1: far above that of what can be predicted."""

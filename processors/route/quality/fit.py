@@ -10,11 +10,12 @@ import numpy as np
 
 from processors.route.quality import blend, features
 from processors.route.quality.artifact import versioned
+from processors.route.quality.columns import Array, Judged, judged
 from processors.route.quality.curve import measure, recovered, thinned
 from processors.route.quality.design import NOISE, Design, Shape, columns
 from processors.route.quality.design import of as design_of
 from processors.route.quality.model import Evidence, QualityModel
-from processors.route.quality.outcomes import Array, Judged, Outcome, digest, digest_of_all, fold, folds_of_topics, judged
+from processors.route.quality.outcomes import Outcome, digest, digest_of_all, fold, folds_of_topics
 
 SHAPES = (
     Shape(kernel=0.06, linear=0.01, vector=0.0, reach=0.7),

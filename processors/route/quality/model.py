@@ -6,9 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from processors.route.quality import blend, features
+from processors.route.quality.columns import Array
 from processors.route.quality.curve import Curve, threshold_at
 from processors.route.quality.design import Design, columns, linear_scale
-from processors.route.quality.outcomes import Array
 
 _Single = NDArray[np.float32]
 

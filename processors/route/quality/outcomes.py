@@ -2,13 +2,8 @@
 
 import hashlib
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
-
-import numpy as np
-from numpy.typing import NDArray
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,22 +17,6 @@ class Outcome:
     topic: str
     weak: float
     strong: float
-
-
-@dataclass(frozen=True, slots=True)
-class Judged:
-    """The qualities of many prompts as columns."""
-
-    weak: Array
-    strong: Array
-
-    @property
-    def gain(self) -> Array:
-        return self.strong - self.weak
-
-
-def judged(rows: Sequence[Outcome]) -> Judged:
-    return Judged(np.array([row.weak for row in rows], np.float64), np.array([row.strong for row in rows], np.float64))
 
 
 def digest(row: Outcome) -> bytes:

@@ -8,11 +8,12 @@ import numpy as np
 
 from processors.route.quality import blend
 from processors.route.quality.artifact import versioned
+from processors.route.quality.columns import Array
 from processors.route.quality.curve import Curve, measure, recovered, share_at, thinned
 from processors.route.quality.design import columns
 from processors.route.quality.fit import Table, Unseen, blended_apart, evidence_of, solved, tabulated, targets
 from processors.route.quality.model import Evidence, QualityModel, predict_all
-from processors.route.quality.outcomes import Array, Outcome, digest, fold
+from processors.route.quality.outcomes import Outcome, digest, fold
 
 FEWEST_NEW = 100
 HELD_OUT = 5

@@ -17,7 +17,7 @@ from streams.agents import known_first as module
 from streams.agents.known_first import known_first
 from streams.bootstrap import prepare_serde
 from streams.faust_host import Delivered
-from streams.registry import Newcomers
+from streams.newcomers import Newcomers
 from streams.settings import Settings
 from tests.contract.records import EXAMPLES
 from tests.fakes.registry import FakeRegistry, with_field

@@ -11,7 +11,7 @@ from schemas.requests import InferenceRequest
 from schemas.serde import HEADER_BYTES, Serde
 from streams import topics
 from streams.bootstrap import prepare_serde
-from streams.registry import Newcomers
+from streams.newcomers import Newcomers
 from streams.settings import Settings
 from tests.contract.records import EXAMPLES
 from tests.fakes.registry import FakeRegistry, with_field

@@ -23,10 +23,11 @@ from streams.agents import intake, tables
 from streams.agents.cache_fill import CacheFill, open_fill
 from streams.agents.routing import load_plan
 from streams.agents.semantic import SemanticCache, open_semantic
-from streams.catalogue import callable_deployments, load_prices
+from streams.catalogue import callable_deployments
 from streams.dispatcher import role as dispatcher
 from streams.embedding.wordllama import WordLlama
 from streams.faust_host import Delivered
+from streams.prices import load_prices
 from streams.publisher import Outgoing
 from streams.runtime import Runtime, open_runtime
 from streams.settings import Settings

@@ -12,7 +12,8 @@ from schemas.errors import SettingsError
 from schemas.ledger import PricingStatus
 from schemas.requests import Operation
 from streams import clock
-from streams.catalogue import callable_deployments, load_catalogue, load_prices, not_callable
+from streams.catalogue import callable_deployments, load_catalogue, not_callable
+from streams.prices import load_prices
 from streams.settings import Settings
 
 GOOD = {

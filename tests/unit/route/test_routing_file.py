@@ -19,8 +19,8 @@ from schemas.errors import SettingsError
 from schemas.policies import Policy, Routing
 from schemas.requests import Operation
 from streams.agents.routing import load_gains, load_plan
-from streams.catalogue import load_prices
 from streams.embedding.wordllama import WordLlama
+from streams.prices import load_prices
 from streams.settings import Settings
 from tests.contract.documentation import ROOT
 from tests.unit.route.cases import FILE, REQUEST, book, classified, deployment, routing

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from processors.route.quality.outcomes import Array, Outcome
+from processors.route.quality.columns import Array
+from processors.route.quality.outcomes import Outcome
 
 TOPICS = tuple(f"topic {i}" for i in range(8))
 _WORDS = ("river", "stone", "cloud", "garden", "window", "letter", "engine", "market", "number", "season")

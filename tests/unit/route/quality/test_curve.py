@@ -3,8 +3,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from processors.route.quality.columns import Judged
 from processors.route.quality.curve import measure, random_share, recovered, share_at, thinned, threshold_at
-from processors.route.quality.outcomes import Judged
 
 WEAK, STRONG = np.array([0.0, 1.0, 0.0, 1.0]), np.array([1.0, 1.0, 1.0, 0.0])
 

@@ -3,11 +3,11 @@ import pytest
 
 from processors.route.gains import GainPredictor
 from processors.route.quality.artifact import dumps, loads
+from processors.route.quality.columns import judged
 from processors.route.quality.curve import measure, recovered, share_at
 from processors.route.quality.default import shipped
 from processors.route.quality.fit import fit, tabulated
 from processors.route.quality.model import predict, predict_all, predictor, threshold_for
-from processors.route.quality.outcomes import judged
 from tests.unit.route.quality.made import no_vectors, outcomes
 
 ROWS = outcomes(600, seed=1)
