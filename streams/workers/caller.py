@@ -29,9 +29,9 @@ from streams.faust_host import Delivered
 from streams.newcomers import Newcomers
 from streams.runtime import Runtime
 from streams.workers import reports
+from streams.workers.admission import Limits
 from streams.workers.chunks import ChunkSender
 from streams.workers.gates import Gate, Gates
-from streams.workers.limits import CallLimits
 from streams.workers.reporter import Reporter
 
 log = structlog.get_logger(__name__)
@@ -49,7 +49,7 @@ class Caller:
         runtime: Runtime,
         adapter: Adapter,
         gates: Gates,
-        limits: CallLimits,
+        limits: Limits,
         *,
         worker: str,
         cancelled: Callable[[str, str], bool],

@@ -12,10 +12,10 @@ from streams import topics
 from streams.cancellations import Cancellations
 from streams.faust_host import Host, each, host
 from streams.runtime import Runtime
+from streams.workers.admission import limits_of
 from streams.workers.caller import Caller
 from streams.workers.credentials import adapter_of, provider_of
 from streams.workers.gates import Gates
-from streams.workers.limits import CallLimits
 
 log = structlog.get_logger(__name__)
 
@@ -33,7 +33,7 @@ async def run(runtime: Runtime, stop: asyncio.Event, ready: Callable[[], None]) 
     provider = provider_of(runtime.role, runtime.catalogue)
     deployments = runtime.catalogue.of_provider(provider.name)
     gates, share = Gates(deployments), Share(await runtime.publisher.partitions(topics.calls(provider.name)))
-    limits = CallLimits(deployments, runtime.settings.redis_url, share.part)
+    limits = limits_of(deployments, runtime.settings.redis_url, share.part)
     adapter = adapter_of(provider, runtime.settings, os.environ, connections=gates.bound)
     cancellations = Cancellations(runtime)
     worker = f"{socket.gethostname()}-{os.getpid()}"
