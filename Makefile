@@ -28,13 +28,14 @@ demo: install ## start everything, send examples/requests.jsonl through it, show
 	@$(BIN)/penstock demo
 
 test: install-dev ## format, lint, types, import contracts, and all tests but the long ones
-	@$(MAKE) --no-print-directory --jobs=2 --keep-going --output-sync=line test-pure test-stack
+	@$(MAKE) --no-print-directory --jobs=2 --keep-going test-pure test-stack
 
 # Side by side, for the tests of a stack wait more than they work.
 STACKS = tests/integration tests/fault
 .PHONY: test-pure test-stack
 test-pure: lint
-	$(BIN)/pytest -m "not slow" $(STACKS:%=--ignore=%)
+	@echo "what needs no stack is tested beside; what came of it is told at its end"
+	@$(BIN)/pytest -m "not slow" $(STACKS:%=--ignore=%) >$(VENV)/test-pure.log 2>&1; came=$$?; cat $(VENV)/test-pure.log; exit $$came
 
 test-stack: install-dev
 	$(BIN)/pytest -m "not slow" $(STACKS)

@@ -16,15 +16,15 @@ def heartbeat_ms(settings: Settings) -> int:
     return min(settings.session_timeout_ms // 4, _HEARTBEAT_MS)
 
 
-def group_consumer(runtime: Runtime, group: str, *, client: str, **options: Any) -> AIOKafkaConsumer:
+def group_consumer(runtime: Runtime, group: str, *, client_id: str, **options: Any) -> AIOKafkaConsumer:
     """A member of the group, not yet started: committed records only, from the oldest where the group has committed nothing.
 
-    `group` and `client` follow the app's name. `options` are aiokafka's further ones.
+    `group` follows the app's name. `options` are aiokafka's further ones.
     """
     settings = runtime.settings
     return AIOKafkaConsumer(
         bootstrap_servers=runtime.bootstrap_servers,
-        client_id=f"{settings.app}-{client}",
+        client_id=client_id,
         group_id=settings.group(group),
         enable_auto_commit=False,
         isolation_level="read_committed",

@@ -106,7 +106,9 @@ class _Membership(ConsumerRebalanceListener):  # type: ignore[misc]
         self._heartbeat_ms = heartbeat_ms(settings)
         # Ranges give the same partition numbers of both topics to the same member.
         strategy = [RangePartitionAssignor]
-        self._consumer = group_consumer(runtime, "dispatch", client="dispatch", partition_assignment_strategy=strategy)
+        self._consumer = group_consumer(
+            runtime, "dispatch", client_id=f"{runtime.settings.app}-dispatch", partition_assignment_strategy=strategy
+        )
         self._lanes: dict[int, Lane] = {}
         self._kept: dict[int, Restored] = {}
         self._failed: asyncio.Future[object] = asyncio.get_running_loop().create_future()

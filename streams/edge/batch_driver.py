@@ -64,7 +64,7 @@ class _Membership(ConsumerRebalanceListener):  # type: ignore[misc]
     def __init__(self, runtime: Runtime, files: FileLog) -> None:
         self._answers = BatchAnswers(runtime)
         self._means = Means(runtime, files, self._answers)
-        self._consumer = group_consumer(runtime, "edge", client=f"{runtime.role}-batches")
+        self._consumer = group_consumer(runtime, "edge", client_id=f"{runtime.settings.app}-{runtime.role}-batches")
         self._shards: set[asyncio.Task[None]] = set()
         self._failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 

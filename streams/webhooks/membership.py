@@ -41,7 +41,10 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]
         self._arrivals = Arrivals(runtime, desk.endpoints)
         self._newcomers = Newcomers(runtime.serde.catalogue, runtime.settings)
         self._consumer: Any = group_consumer(
-            runtime, "webhooks", client="webhooks", partition_assignment_strategy=[RangePartitionAssignor]
+            runtime,
+            "webhooks",
+            client_id=f"{runtime.settings.app}-webhooks",
+            partition_assignment_strategy=[RangePartitionAssignor],
         )
         self._owners: dict[TopicPartition, Owner] = {}
         self._ends: dict[TopicPartition, int] = {}
