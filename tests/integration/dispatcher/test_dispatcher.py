@@ -245,7 +245,7 @@ async def test_a_restart_reads_only_what_its_disk_does_not_have_and_knows_what_h
             await rig.until(lambda: len(rig.seen.responses) == 22)
     partition = lane_partition(rig.tenant, rig.runtime.lanes)
     [line] = [line for line in logs if line["event"] == "lane_restored" and line["partition"] == partition]
-    assert line["changelog_records"] < 10, "the rest came from the disk"
+    assert line["changelog_records"] < 30, "of more than 80 no more than the last transaction's: the rest came from the disk"
     assert sorted(r.status for r in rig.seen.responses if not r.final) == [ResponseStatus.CONFLICT, ResponseStatus.DUPLICATE]
     with closing(LaneStores(rig.runtime.settings.state_root("dispatch") / "0", rig.runtime.serde)) as stores:
         store = stores.of(partition, identity=await identity_of(rig, partition))
