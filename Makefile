@@ -15,7 +15,8 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
 
 ifdef UV
 MAKE_VENV = $(UV) venv --quiet --python "$(PYTHON)" $(VENV)
-INSTALL = VIRTUAL_ENV=$(VENV) $(UV) pip install --quiet
+# Compiled as pip does it: where PYTHONDONTWRITEBYTECODE is set, every process would compile all that it imports.
+INSTALL = VIRTUAL_ENV=$(VENV) $(UV) pip install --quiet --compile-bytecode
 else
 MAKE_VENV = "$(PYTHON)" -m venv $(VENV)
 INSTALL = $(BIN)/python -m pip --disable-pip-version-check install --quiet
