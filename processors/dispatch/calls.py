@@ -4,7 +4,8 @@ from dataclasses import replace
 
 from processors.dispatch import answers, flights, ledger, orders, retry, steps
 from processors.dispatch.answers import Spent
-from processors.dispatch.decision import Context, Timer
+from processors.dispatch.context import Context
+from processors.dispatch.decision import Timer
 from processors.dispatch.events import CallDue
 from processors.dispatch.state import Open, PutRequest, request_key
 from schemas.calls import CallPhase, CallReported

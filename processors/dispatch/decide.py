@@ -7,7 +7,8 @@ from typing import assert_never
 from processors.cost.prices import PriceBook
 from processors.dispatch import answers, calls, circuit, flights, ledger, orders, steps
 from processors.dispatch.answers import Spent
-from processors.dispatch.decision import Context, Decision, Timer
+from processors.dispatch.context import Context
+from processors.dispatch.decision import Decision, Timer
 from processors.dispatch.events import Advised, CallDue, Cancelled, Event, Reported, RequestDue, Routed, Sweep
 from processors.dispatch.policy import DispatchPolicy
 from processors.dispatch.state import (

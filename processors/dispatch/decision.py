@@ -1,12 +1,10 @@
-"""What a decision says: changes of state, records to publish, timers to set; and what it is made of."""
+"""What a decision says: changes of state, records to publish, timers to set."""
 
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from processors.cost.prices import PriceBook
 from processors.dispatch.events import CallDue, RequestDue
-from processors.dispatch.policy import DispatchPolicy
-from processors.dispatch.state import Change, LaneState
+from processors.dispatch.state import Change
 from schemas.calls import CallOrdered
 from schemas.ledger import CostEvent, CostTotal
 from schemas.outcomes import InferenceResponse
@@ -31,14 +29,3 @@ class Decision:
     timers: list[Timer] = field(default_factory=list)
     totals: dict[str, CostTotal] = field(default_factory=dict)
     """The totals among the changes, by key: several records of one decision may count in the same."""
-
-
-@dataclass(frozen=True, slots=True)
-class Context:
-    """What a transition may read, and the decision that it writes."""
-
-    state: LaneState
-    decision: Decision
-    policy: DispatchPolicy
-    prices: PriceBook
-    now: datetime

@@ -4,7 +4,8 @@ from dataclasses import replace
 
 from processors.dispatch import answers, circuit, flights, orders, retry
 from processors.dispatch.answers import Spent
-from processors.dispatch.decision import Context, Timer
+from processors.dispatch.context import Context
+from processors.dispatch.decision import Timer
 from processors.dispatch.events import RequestDue
 from processors.dispatch.state import Open, PutCircuit, PutRequest
 from schemas.calls import FailureKind
