@@ -98,8 +98,8 @@ class Follower:
             fetch_max_wait_ms=_FETCH_MAX_WAIT_MS if at_once else self._gather_ms,
             **settings.kafka_security(),
         )
-        await consumer.start()
         try:
+            await consumer.start()
             consumer.assign(partitions)
             await self._read(consumer, partitions)
         finally:
