@@ -29,17 +29,17 @@ demo: install ## start everything, send examples/requests.jsonl through it, show
 	@$(BIN)/penstock demo
 
 test: install-dev ## format, lint, types, import contracts, and all tests but the long ones
-	@$(MAKE) --no-print-directory --jobs=2 --keep-going test-pure test-stack
+	@$(MAKE) --no-print-directory --jobs=2 --keep-going test-stacks test-others
 
-# Side by side, for the tests of a stack wait more than they work.
-STACKS = tests/integration tests/fault
-.PHONY: test-pure test-stack
-test-pure: lint
-	@echo "what needs no stack is tested beside; what came of it is told at its end"
-	@$(BIN)/pytest -m "not slow" $(STACKS:%=--ignore=%) >$(VENV)/test-pure.log 2>&1; came=$$?; cat $(VENV)/test-pure.log; exit $$came
-
-test-stack: install-dev
+# Two halves side by side, for the tests of a stack wait more than they work.
+STACKS := $(filter-out %/__pycache__/ %/embedded/,$(wildcard tests/integration/*/))
+.PHONY: test-stacks test-others
+test-stacks: install-dev
 	$(BIN)/pytest -m "not slow" $(STACKS)
+
+test-others: lint
+	@echo "all other tests run beside these; what came of them is told at their end"
+	@$(BIN)/pytest -m "not slow" $(STACKS:%=--ignore=%) >$(VENV)/test-others.log 2>&1; came=$$?; cat $(VENV)/test-others.log; exit $$came
 
 test-slow: install-dev ## the long tests alone
 	$(BIN)/pytest -m slow
