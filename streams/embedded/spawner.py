@@ -139,7 +139,7 @@ class Spawner:
                 del self._names[report["failed"]]
                 self._births.pop(report["failed"]).set_exception(OSError(report["error"]))
             else:
-                self._processes.pop(report["exited"]).exited.set_result(report["code"])
+                self._ended(report["exited"], report["code"])
         self._leash_is_gone()
 
     def _born(self, process_id: str, pid: int) -> None:
@@ -150,6 +150,11 @@ class Spawner:
             process.send_signal(signal.SIGKILL)
         else:
             birth.set_result(process)
+
+    def _ended(self, process_id: str, code: int) -> None:
+        exited = self._processes.pop(process_id).exited
+        if not exited.done():  # whoever waited for it was cancelled meanwhile, and the future with it
+            exited.set_result(code)
 
     async def _read_line(self) -> bytes:
         try:
@@ -166,5 +171,5 @@ class Spawner:
             # On Linux the kernel has done this already; elsewhere nobody else would.
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(process.pid, signal.SIGKILL)
-            process.exited.set_result(-signal.SIGKILL)
-        self._processes.clear()
+        for process_id in tuple(self._processes):
+            self._ended(process_id, -signal.SIGKILL)

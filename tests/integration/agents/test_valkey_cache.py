@@ -146,7 +146,7 @@ async def test_an_absent_server_is_asked_twice_and_then_left_alone():
         started = time.monotonic()
         for _ in range(500):
             assert await cache.look_up(["a", "b"]) == [None, None]
-        assert time.monotonic() - started < 0.5
+        assert time.monotonic() - started < 2.0
         await cache.store([answer("a")])
     assert (cache.counts.misses, cache.counts.unavailable, cache.counts.not_stored) == (1_000, 1_000, 1)
 
@@ -168,8 +168,8 @@ async def test_a_hung_server_costs_two_time_outs_and_is_used_again_when_it_wakes
                     took.append(time.monotonic() - started)
             finally:
                 os.kill(pid, signal.SIGCONT)
-            assert max(took) < TIMEOUT_S + 0.1
-            assert sum(took) < 2 * TIMEOUT_S + 0.2, "after two time-outs it is not asked"
+            assert max(took) < TIMEOUT_S + 1.0
+            assert sum(took) < 2 * TIMEOUT_S + 2.0, "after two time-outs it is not asked: fifty would take five seconds"
             assert cache.counts.unavailable == 50
             async with asyncio.timeout(10):
                 while await cache.look_up([key]) == [None]:  # noqa: ASYNC110 - nothing tells when Valkey is back

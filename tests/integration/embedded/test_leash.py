@@ -129,6 +129,17 @@ async def test_stop_reaches_a_process_that_is_stopped(spawner, tmp_path):
     assert time.monotonic() - began < 5
 
 
+async def test_who_waits_for_an_end_and_is_cancelled_spoils_nothing(tmp_path):
+    async with Spawner(log=tmp_path / "leash.log", end_grace_s=1.0) as spawner:
+        child = await spawner.spawn("sleeper", ("sleep", "600"), env={"PATH": "/usr/bin:/bin"}, log=tmp_path / "sleeper.log")
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(child.exited, 0.01)
+        child.send_signal(signal.SIGKILL)
+        other = await spawner.spawn("true", ("true",), env={"PATH": "/usr/bin:/bin"}, log=tmp_path / "true.log")
+        assert await other.exited == 0
+    assert not alive(child.pid)
+
+
 async def test_what_cannot_be_executed_is_named(spawner, tmp_path):
     with pytest.raises(SettingsError, match=r"cannot start ghost.*No such file"):
         await spawner.spawn("ghost", ("/no/such/program",), env={}, log=tmp_path / "log")
