@@ -28,6 +28,7 @@ _LOOK_BACK = timedelta(minutes=15)
 _REDRAW_S = 1.0
 _TOPICS = (topics.HEALTH, topics.ALERTS)
 _STYLE = {Circuit.CLOSED: "green", Circuit.HALF_OPEN: "yellow", Circuit.OPEN: "red"}
+_ALERT_STYLE = {"critical": "red", "warning": "yellow"}
 
 
 @dataclass(slots=True)
@@ -142,7 +143,10 @@ def drawn(known: Known, *, now: datetime) -> "RenderableType":
             *(_ago(row[at], now) for at in ("traffic_at", "probed_at")),
         )
     alerts = [
-        Text(f"{a.severity}: {a.kind} {a.subject}, since {a.since:%Y-%m-%d %H:%M:%SZ}: {a.message}; {a.next_step}", style="red")
+        Text(
+            f"{a.severity}: {a.kind} {a.subject}, since {a.since:%Y-%m-%d %H:%M:%SZ}: {a.message}; {a.next_step}",
+            style=_ALERT_STYLE.get(a.severity, ""),
+        )
         for a in known.alerts
     ]
     return Group(table, *alerts)
