@@ -94,12 +94,17 @@ async def test_a_wish_to_cancel_stands_beside_the_batch_and_is_shown_at_once() -
     assert len([each for each in changed if each.cancel is not None]) == 1
 
 
-async def test_a_batch_that_is_over_cannot_be_cancelled() -> None:
+async def two_lines() -> tuple[Edge, Pipeline, str]:
+    """An edge, a pipeline that answers it once it runs, and the id of a batch of two lines that nobody carries out yet."""
     log = MemoryLog()
     pipeline = Pipeline(log, river)
     log.answers = pipeline.take
     edge = Edge(log)
-    batch_id = await uploaded(edge, lines_of(2))
+    return edge, pipeline, await uploaded(edge, lines_of(2))
+
+
+async def test_a_batch_that_is_over_cannot_be_cancelled() -> None:
+    edge, pipeline, batch_id = await two_lines()
     async with pipeline.running():
         await edge.run_of(batch_id).run()
     with pytest.raises(openai.ConflictError):
@@ -107,11 +112,7 @@ async def test_a_batch_that_is_over_cannot_be_cancelled() -> None:
 
 
 async def test_a_batch_reads_batch_files_alone() -> None:
-    log = MemoryLog()
-    pipeline = Pipeline(log, river)
-    log.answers = pipeline.take
-    edge = Edge(log)
-    batch_id = await uploaded(edge, lines_of(2))
+    edge, pipeline, batch_id = await two_lines()
     async with pipeline.running():
         await edge.run_of(batch_id).run()
     client = edge.openai()
@@ -122,11 +123,7 @@ async def test_a_batch_reads_batch_files_alone() -> None:
 
 
 async def test_a_batch_carries_on_after_its_input_was_deleted() -> None:
-    log = MemoryLog()
-    pipeline = Pipeline(log, river)
-    log.answers = pipeline.take
-    edge = Edge(log)
-    batch_id = await uploaded(edge, lines_of(2))
+    edge, pipeline, batch_id = await two_lines()
     client = edge.openai()
     await client.files.delete((await client.batches.retrieve(batch_id)).input_file_id)
     async with pipeline.running():
